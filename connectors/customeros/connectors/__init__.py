@@ -1,0 +1,1 @@
+"""How the outside comes in: verify, parse, stamp, key; answer after the broker has it."""

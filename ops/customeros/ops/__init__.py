@@ -1,0 +1,1 @@
+"""Run and operate the platform: the command line, the processes, the demo."""

@@ -1,0 +1,138 @@
+"""Where things are: settings from environment variables `CUSTOMEROS_<SYSTEM>__<NAME>`."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from customeros.runtime.errors import Misconfigured
+
+LOOPBACK = "127.0.0.1"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Kafka(_Section):
+    bootstrap: str | None = Field(None, description="host:port[,…]; unset: the embedded broker")
+    port: int = Field(9092, gt=0, lt=65536, description="of the embedded broker")
+    partitions: int = Field(4, gt=0, le=4096, description="of every partitioned topic")
+    replication_factor: int = Field(1, gt=0, description="of every topic; 3 in production")
+    topic_prefix: str = Field("", pattern=r"^([a-z0-9-]+\.)*$", description="as in `blue.`")
+    heap_mb: int = Field(384, gt=127, description="heap of the embedded broker, MB")
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    sasl_username: str | None = None
+    sasl_password: SecretStr | None = None
+    ssl_ca_location: str | None = None
+
+
+class ClickHouse(_Section):
+    url: str | None = Field(None, description="http://host:port; unset: the embedded engine")
+    port: int = Field(8123, gt=0, lt=65536, description="of the embedded engine")
+    user: str = "default"
+    password: SecretStr = SecretStr("")
+    database: str = Field("customeros", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    batch_rows: int = Field(10_000, gt=0, description="rows gathered before one insert")
+    flush_seconds: float = Field(0.2, gt=0, description="longest time a row waits for its batch")
+
+
+class Collector(_Section):
+    host: str = LOOPBACK
+    port: int = Field(8700, gt=0, lt=65536)
+    max_inflight_mb: int = Field(64, gt=0, description="accepted, not yet acknowledged; more: 429")
+    ack_seconds: float = Field(5.0, gt=0, description="the broker's time to acknowledge; then 503")
+
+
+class Api(_Section):
+    host: str = LOOPBACK
+    port: int = Field(8800, gt=0, lt=65536)
+
+
+class Registry(_Section):
+    url: str | None = Field(None, description="a schema registry; unset: the one the API serves")
+
+
+class Worker(_Section):
+    commit_seconds: float = Field(0.05, gt=0, description="a transaction gathers at most this long")
+    commit_batches: int = Field(64, gt=0, description="a transaction gathers at most so many")
+    session_seconds: float = Field(
+        10.0, ge=6, description="without heartbeat, then a worker is out"
+    )
+    dedupe_hours: int = Field(24, ge=1, description="an event id is known at least this long")
+    cache_mb: int = Field(16, gt=0, description="block cache of one partition's store, MB")
+
+
+class Metrics(_Section):
+    port: int = Field(0, ge=0, lt=65536, description="serve /metrics here; 0: do not")
+
+
+class Logs(_Section):
+    format: str = Field("json", pattern="^(json|console)$")
+    level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+
+class Settings(BaseSettings):
+    """One per process, read once, handed down."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="CUSTOMEROS_", env_nested_delimiter="__", frozen=True, extra="forbid"
+    )
+
+    home: Path = Field(Path(".customeros"), description="data, logs, pid files, generated secrets")
+    config: Path = Field(Path("customeros.toml"), description="workspaces, sources, rules")
+    kafka: Kafka = Kafka()
+    clickhouse: ClickHouse = ClickHouse()
+    collector: Collector = Collector()
+    api: Api = Api()
+    registry: Registry = Registry()
+    worker: Worker = Worker()
+    metrics: Metrics = Metrics()
+    logs: Logs = Logs()
+
+    @property
+    def bootstrap(self) -> str:
+        """The brokers to talk to, embedded or not."""
+        return self.kafka.bootstrap or f"{LOOPBACK}:{self.kafka.port}"
+
+    @property
+    def clickhouse_url(self) -> str:
+        """The ClickHouse HTTP endpoint to talk to, embedded or not."""
+        return self.clickhouse.url or f"http://{LOOPBACK}:{self.clickhouse.port}"
+
+    @cached_property
+    def kafka_client(self) -> dict[str, str]:
+        """What every librdkafka client of this process starts from."""
+        kafka = self.kafka
+        found = {
+            "bootstrap.servers": self.bootstrap,
+            "security.protocol": kafka.security_protocol,
+            "sasl.mechanism": kafka.sasl_mechanism,
+            "sasl.username": kafka.sasl_username,
+            "sasl.password": kafka.sasl_password and kafka.sasl_password.get_secret_value(),
+            "ssl.ca.location": kafka.ssl_ca_location,
+        }
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def read_settings() -> Settings:
+    """
+    Read the environment.
+
+    Raises:
+        Misconfigured: names each variable that is wrong and what it must be.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        raise Misconfigured(
+            "; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())
+        ) from None
+
+
+def _sentence(location: tuple[int | str, ...], problem: str) -> str:
+    return f"CUSTOMEROS_{'__'.join(str(part).upper() for part in location)}: {problem}"

@@ -1,0 +1,142 @@
+"""
+Bytes of a public topic: Avro in the schema registry's wire format.
+
+A zero byte, the schema's id in four bytes, then the Avro record, as any Confluent-compatible
+deserializer reads it. Ids are fixed in `avro/schemas.json` and the same in every registry.
+"""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+from collections.abc import Callable, Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+import fastavro
+import msgspec
+
+from customeros.schemas.customer import CustomerState
+from customeros.schemas.dead_letter import DeadLetter
+from customeros.schemas.event import Event, ResolvedEvent
+from customeros.schemas.identity import Assignment, Evidence
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+MAGIC: Final = b"\x00"
+HEADER_BYTES: Final = 5
+
+
+class ReleasedSchema(NamedTuple):
+    """A schema as it was released; never changed, only succeeded by a higher version."""
+
+    id: int
+    name: str
+    version: int
+    definition: dict[str, Any]
+
+
+class Undecodable(ValueError):
+    """The bytes are not of the schema they name, or name none that was released."""
+
+
+@cache
+def released_schemas() -> Mapping[int, ReleasedSchema]:
+    """Every schema ever released, by id."""
+    folder = files("customeros.schemas").joinpath("avro")
+    index = json.loads(folder.joinpath("schemas.json").read_text())
+    return {
+        int(number): ReleasedSchema(
+            id=int(number),
+            definition=json.loads(folder.joinpath(f"{name}.v{version}.avsc").read_text()),
+            name=name,
+            version=version,
+        )
+        for number, (name, version) in ((n, (s["name"], s["version"])) for n, s in index.items())
+    }
+
+
+class AvroCodec(Generic[T]):
+    """
+    Values of one struct to and from the bytes of its topic.
+
+    Written with the newest released version, read from any.
+    """
+
+    def __init__(self, name: str, struct: type[T]) -> None:
+        self.name = name
+        self._struct = struct
+        versions = sorted((s for s in released_schemas().values() if s.name == name), key=_version)
+        self.newest = versions[-1]
+        self._header = MAGIC + self.newest.id.to_bytes(4, "big")
+        self._writers = {s.id.to_bytes(4, "big"): _parsed(s.definition) for s in versions}
+        self._reader = _parsed(self.newest.definition)
+
+    def encode(self, value: T) -> bytes:
+        """Header and Avro record of *value*."""
+        out = io.BytesIO()
+        out.write(self._header)
+        fastavro.schemaless_writer(
+            out, self._reader, msgspec.to_builtins(value, builtin_types=(bytes,))
+        )
+        return out.getvalue()
+
+    def decode(self, data: bytes) -> T:
+        """
+        The value of *data*.
+
+        Raises:
+            Undecodable: no header, a schema of another topic, or bytes that do not fit it.
+        """
+        writer = self._writers.get(data[1:HEADER_BYTES])
+        if writer is None or data[:1] != MAGIC:
+            raise Undecodable(f"no {self.name} in the registry's wire format")
+        body = io.BytesIO(data)
+        body.seek(HEADER_BYTES)
+        reader = None if writer is self._reader else self._reader
+        try:
+            found = fastavro.schemaless_reader(body, writer, reader)
+            return msgspec.convert(found, self._struct)
+        except (
+            ValueError,
+            EOFError,
+            IndexError,
+            TypeError,
+            KeyError,
+            OverflowError,
+            MemoryError,
+        ) as error:
+            raise Undecodable(f"not a {self.name}: {type(error).__name__}") from error
+
+
+def _version(schema: ReleasedSchema) -> int:
+    return schema.version
+
+
+def _parsed(definition: dict[str, Any]) -> Any:
+    plain = copy.deepcopy(definition)
+    _drop_logical_types(plain)
+    return fastavro.parse_schema(plain)
+
+
+def _drop_logical_types(node: Any) -> None:
+    """Our own times are integers; the same bytes, without a datetime for each."""
+    if isinstance(node, dict):
+        node.pop("logicalType", None)
+        for value in node.values():
+            _drop_logical_types(value)
+    elif isinstance(node, list):
+        for value in node:
+            _drop_logical_types(value)
+
+
+EVENT: Final = AvroCodec("event", Event)
+RESOLVED_EVENT: Final = AvroCodec("resolved_event", ResolvedEvent)
+CUSTOMER_STATE: Final = AvroCodec("customer_state", CustomerState)
+EVIDENCE: Final = AvroCodec("evidence", Evidence)
+ASSIGNMENT: Final = AvroCodec("assignment", Assignment)
+DEAD_LETTER: Final = AvroCodec("dead_letter", DeadLetter)
+
+Decoder = Callable[[bytes], Any]

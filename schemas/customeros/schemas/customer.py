@@ -1,0 +1,116 @@
+"""The state of one customer: the value of the compacted topic `customer-state`."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Status(StrEnum):
+    ACTIVE = "active"
+    MERGED = "merged"  # `merged_into` says where its identifiers went; reversible
+    ERASED = "erased"
+
+
+class KnownIdentifier(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    An identifier of the customer.
+
+    Args:
+        key: keyed hash; `value` is None only while its own record is on the way.
+        since: version of the assignment that put it here; 0: it never moved.
+    """
+
+    key: str
+    type: str
+    value: str | None
+    source: str
+    first_seen_at: int
+    last_seen_at: int
+    since: int
+
+
+class Trait(msgspec.Struct, frozen=True, kw_only=True):
+    """`value` is JSON text; where it comes from is `source`, `event_id`, `occurred_at`."""
+
+    value: str
+    source: str
+    event_id: str
+    occurred_at: int
+
+
+class Consent(msgspec.Struct, frozen=True, kw_only=True):
+    granted: bool
+    source: str
+    event_id: str
+    occurred_at: int
+
+
+class CurrencyTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """Minor units of one currency, over all events."""
+
+    placed: int = 0
+    refunded: int = 0
+    cancelled: int = 0
+
+
+class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts over all events; money by currency in minor units."""
+
+    events: int = 0
+    by_family: dict[str, int] = {}
+    orders: int = 0
+    refunds: int = 0
+    cancellations: int = 0
+    items: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    money: dict[str, CurrencyTotals] = {}
+    first_seen_at: int | None = None
+    last_seen_at: int | None = None
+    days: dict[str, int] = {}  # ISO date to events of that day, the newest 90 days with any
+
+
+class OpenThing(msgspec.Struct, frozen=True, kw_only=True):
+    """Something with an id of its own that events speak about: an order, a conversation."""
+
+    kind: str
+    ref: str
+    state: str
+    occurred_at: int
+    event_id: str
+    amount: int | None = None
+    currency: str | None = None
+
+
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
+    occurred_at: int
+    event_id: str
+    source: str
+    family: str
+    name: str
+    ref: str | None = None
+
+
+class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Args:
+        version: hybrid clock, ms; grows per customer: a consumer ignores an older one.
+        identifiers: sorted by (type, value).
+        things: newest first, at most 100. timeline: newest first, at most 50.
+        digest: hash over all but `version`; equal content, equal digest.
+    """
+
+    workspace: str
+    customer_id: str
+    version: int
+    status: Status = Status.ACTIVE
+    merged_into: str | None = None
+    identifiers: tuple[KnownIdentifier, ...] = ()
+    traits: dict[str, Trait] = {}
+    consent: dict[str, Consent] = {}
+    metrics: Metrics = Metrics()
+    things: tuple[OpenThing, ...] = ()
+    timeline: tuple[TimelineEntry, ...] = ()
+    digest: str = ""

@@ -1,0 +1,91 @@
+"""The topics of the platform: one table, from which they are created and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from customeros.schemas.event import Family
+
+_HOUR: Final = 3_600_000
+_DAY: Final = 24 * _HOUR
+
+
+class Cleanup(StrEnum):
+    DELETE = "delete"
+    COMPACT = "compact"
+
+
+class Topic(NamedTuple):
+    """
+    One topic; its name gets the setting `kafka.topic_prefix` in front.
+
+    Args:
+        key: what the key bytes are, after `workspace/`.
+        schema: name of the released schema of its values; None: internal msgpack.
+        retention_ms: how long records stay; None for compacted topics.
+    """
+
+    name: str
+    key: str
+    cleanup: Cleanup
+    schema: str | None
+    retention_ms: int | None = None
+
+    @property
+    def config(self) -> dict[str, str]:
+        """The broker's configuration of this topic."""
+        if self.cleanup is Cleanup.COMPACT:
+            # Small segments and a low ratio, so that what is superseded or erased goes soon.
+            return {
+                "cleanup.policy": "compact",
+                "min.cleanable.dirty.ratio": "0.1",
+                "max.compaction.lag.ms": str(_DAY),
+                "segment.ms": str(_DAY),
+                "delete.retention.ms": str(_DAY),
+            }
+        return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
+
+
+def _event_topic(family: Family) -> Topic:
+    return Topic(f"events.{family}", "primary identifier key", Cleanup.DELETE, "event", 7 * _DAY)
+
+
+EVENTS: Final = {family: _event_topic(family) for family in Family}
+EVIDENCE: Final = Topic("identity.evidence", "workspace", Cleanup.DELETE, "evidence", 7 * _DAY)
+ASSIGNMENTS: Final = Topic("identity.assignments", "identifier key", Cleanup.COMPACT, "assignment")
+# Tells an identifier's own partition that it was seen beside another one: its value, its times.
+SIGHTINGS: Final = Topic("identity.sightings", "identifier key", Cleanup.DELETE, None, 7 * _DAY)
+CONTRIBUTIONS: Final = Topic("profile.contributions", "customer id", Cleanup.DELETE, None, _DAY)
+CUSTOMER_STATE: Final = Topic("customer-state", "customer id", Cleanup.COMPACT, "customer_state")
+RESOLVED: Final = Topic(
+    "events.resolved", "customer id", Cleanup.DELETE, "resolved_event", 7 * _DAY
+)
+DEAD_LETTERS: Final = Topic("dead-letters", "source", Cleanup.DELETE, "dead_letter", 30 * _DAY)
+
+TOPICS: Final = (
+    *EVENTS.values(),
+    EVIDENCE,
+    ASSIGNMENTS,
+    SIGHTINGS,
+    CONTRIBUTIONS,
+    CUSTOMER_STATE,
+    RESOLVED,
+    DEAD_LETTERS,
+)
+
+
+def changelog(stage: str) -> Topic:
+    """Where the worker *stage* keeps its state; partition n belongs to input partition n."""
+    return Topic(f"{stage}-changelog", "state key", Cleanup.COMPACT, None)
+
+
+def topic_key(workspace: str, name: str) -> bytes:
+    """The key bytes of every topic: `workspace/name`."""
+    return f"{workspace}/{name}".encode()
+
+
+def all_topics(stages: Iterable[str]) -> tuple[Topic, ...]:
+    """Every topic of the platform, the changelogs of *stages* included."""
+    return (*TOPICS, *(changelog(stage) for stage in stages))

@@ -1,0 +1,1 @@
+"""An application's own live copy of `customer-state`."""

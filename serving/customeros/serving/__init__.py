@@ -1,0 +1,1 @@
+"""What is known, asked over HTTP: REST and the schema registry."""

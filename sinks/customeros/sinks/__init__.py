@@ -1,0 +1,1 @@
+"""How state goes out: ClickHouse."""
