@@ -1,0 +1,1 @@
+"""The embedded stack: Kafka and ClickHouse's engine from wheels, kept up by a supervisor."""

@@ -1,0 +1,59 @@
+"""Which ports of this machine are free, and who has one that is not?"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from pathlib import Path
+
+from customeros.runtime.settings import LOOPBACK
+
+# Below the range that systems hand out to clients (32768 and up on Linux), so that no passing
+# connection takes a port between our looking and our listening.
+_FREE_RANGE = range(20_000, 32_000)
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    while True:
+        port = random.SystemRandom().choice(_FREE_RANGE)
+        if not port_taken(port):
+            return port
+
+
+def port_taken(port: int) -> bool:
+    """Whether listening on this port of the loopback interface would fail."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return True
+    return False
+
+
+def port_holder(port: int) -> str | None:
+    """`java (pid 4711)` for the process that listens there, if this user may see it."""
+    inodes = _listening_inodes(port)
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            links = {os.readlink(fd) for fd in (entry / "fd").iterdir()}
+            if any(f"socket:[{inode}]" in links for inode in inodes):
+                return f"{(entry / 'comm').read_text().strip()} (pid {entry.name})"
+        except OSError:
+            continue  # gone meanwhile, or another user's
+    return None
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            lines = Path(table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for fields in map(str.split, lines):
+            if fields[3] == "0A" and int(fields[1].rpartition(":")[2], 16) == port:
+                inodes.add(fields[9])
+    return inodes
