@@ -71,6 +71,14 @@ class Metrics(_Section):
     port: int = Field(0, ge=0, lt=65536, description="serve /metrics here; 0: do not")
 
 
+class Secrets(_Section):
+    """Unset: generated once under `home`; processes on several machines must be given them."""
+
+    master_key: SecretStr | None = Field(None, description="identifier keys are derived from it")
+    write_key: SecretStr | None = Field(None, description="of the default source `demo`")
+    api_token: SecretStr | None = Field(None, description="bearer token of the API")
+
+
 class Logs(_Section):
     format: str = Field("json", pattern="^(json|console)$")
     level: str = Field("info", pattern="^(debug|info|warning|error)$")
@@ -93,6 +101,7 @@ class Settings(BaseSettings):
     worker: Worker = Worker()
     metrics: Metrics = Metrics()
     logs: Logs = Logs()
+    secrets: Secrets = Secrets()
 
     @property
     def bootstrap(self) -> str:
