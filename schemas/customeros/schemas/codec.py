@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import fastavro
 import msgspec
 
+from customeros.schemas.compiled import compile_codec
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, ResolvedEvent
@@ -69,19 +70,16 @@ class AvroCodec(Generic[T]):
         self.name = name
         self._struct = struct
         versions = sorted((s for s in released_schemas().values() if s.name == name), key=_version)
-        self.newest = versions[-1]
-        self._header = MAGIC + self.newest.id.to_bytes(4, "big")
-        self._writers = {s.id.to_bytes(4, "big"): _parsed(s.definition) for s in versions}
-        self._reader = _parsed(self.newest.definition)
+        self.newest = versions.pop()
+        self._header = _header(self.newest)
+        self._compiled = compile_codec(self.newest.definition, struct)
+        self._older = {_header(schema): schema.definition for schema in versions}
 
     def encode(self, value: T) -> bytes:
         """Header and Avro record of *value*."""
-        out = io.BytesIO()
-        out.write(self._header)
-        fastavro.schemaless_writer(
-            out, self._reader, msgspec.to_builtins(value, builtin_types=(bytes,))
-        )
-        return out.getvalue()
+        out = [self._header]
+        self._compiled.write(value, out)
+        return b"".join(out)
 
     def decode(self, data: bytes) -> T:
         """
@@ -90,39 +88,62 @@ class AvroCodec(Generic[T]):
         Raises:
             Undecodable: no header, a schema of another topic, or bytes that do not fit it.
         """
-        writer = self._writers.get(data[1:HEADER_BYTES])
-        if writer is None or data[:1] != MAGIC:
-            raise Undecodable(f"no {self.name} in the registry's wire format")
+        header = data[:HEADER_BYTES]
+        try:
+            if header == self._header:
+                value, end = self._compiled.read(data, HEADER_BYTES)
+                if end != len(data):
+                    raise EOFError
+                return value  # type: ignore[no-any-return]  # generated for this struct
+            if header in self._older:
+                return self._upgraded(data, self._older[header])
+        except _MISFITS as error:
+            raise Undecodable(f"not a {self.name}: {type(error).__name__}") from error
+        raise Undecodable(f"no {self.name} in the registry's wire format")
+
+    def _upgraded(self, data: bytes, writer: dict[str, Any]) -> T:
+        """Of an older version, by Avro's rules of schema resolution; slow, and rare."""
         body = io.BytesIO(data)
         body.seek(HEADER_BYTES)
-        reader = None if writer is self._reader else self._reader
-        try:
-            found = fastavro.schemaless_reader(body, writer, reader)
-            return msgspec.convert(found, self._struct)
-        except (
-            ValueError,
-            EOFError,
-            IndexError,
-            TypeError,
-            KeyError,
-            OverflowError,
-            MemoryError,
-        ) as error:
-            raise Undecodable(f"not a {self.name}: {type(error).__name__}") from error
+        newest = parsed(self.newest.definition)
+        found = fastavro.schemaless_reader(body, parsed(writer), newest)
+        if body.tell() != len(data):
+            raise EOFError
+        return msgspec.convert(found, self._struct)
+
+
+# What reading bytes that are not of their schema raises, here and in fastavro.
+_MISFITS: Final = (
+    ValueError,
+    EOFError,
+    IndexError,
+    TypeError,
+    KeyError,
+    OverflowError,
+    MemoryError,
+)
+
+
+def _header(schema: ReleasedSchema) -> bytes:
+    return MAGIC + schema.id.to_bytes(4, "big")
+
+
+def parsed(definition: dict[str, Any]) -> Any:
+    """
+    *definition* as fastavro takes it, without logical types.
+
+    Our own times are integers: the same bytes, without a datetime for each.
+    """
+    plain = copy.deepcopy(definition)
+    _drop_logical_types(plain)
+    return fastavro.parse_schema(plain)
 
 
 def _version(schema: ReleasedSchema) -> int:
     return schema.version
 
 
-def _parsed(definition: dict[str, Any]) -> Any:
-    plain = copy.deepcopy(definition)
-    _drop_logical_types(plain)
-    return fastavro.parse_schema(plain)
-
-
 def _drop_logical_types(node: Any) -> None:
-    """Our own times are integers; the same bytes, without a datetime for each."""
     if isinstance(node, dict):
         node.pop("logicalType", None)
         for value in node.values():

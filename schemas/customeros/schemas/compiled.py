@@ -1,0 +1,356 @@
+"""
+Avro of a struct as straight-line Python, generated once from its schema and its annotations.
+
+What a general codec decides for each value (which branch, which field, which type) is decided
+here for the schema. The bytes are the same as any other Avro writer's.
+"""
+
+from __future__ import annotations
+
+import enum
+import types
+import typing
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple, TypeVar
+
+import msgspec
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_LONG_BITS: Final = 64
+_LONG_BYTES: Final = 10
+_CONTINUED: Final = 0x808080808080
+_SIX_BYTES: Final = 0x008080808080
+# Most lengths and counts are below this; one tuple look-up instead of arithmetic.
+_TABLE: Final = 4096
+
+
+class Compiled(NamedTuple):
+    """
+    Args:
+        write: appends the Avro bytes of a value to a list.
+        read: the value at a position of some bytes, and the position after it; raises
+            IndexError, ValueError or KeyError where the bytes do not fit.
+    """
+
+    write: Callable[[Any, list[bytes]], None]
+    read: Callable[[bytes, int], tuple[Any, int]]
+
+
+def compile_codec(definition: Mapping[str, Any], struct: type[T]) -> Compiled:
+    """
+    The writer and the reader of *struct* by the record schema *definition*.
+
+    Raises:
+        TypeError: schema and struct differ, or the schema has what no released one has.
+    """
+    writer, reader = _Generator("value, out"), _Generator("data, at")
+    writer.write(definition, struct, "value")
+    writer.line("return None")
+    reader.read(definition, struct, "value")
+    reader.line("return value, at")
+    return Compiled(writer.function(), reader.function())
+
+
+def long_bytes(number: int) -> bytes:
+    """Avro's zigzag varint of *number*; OverflowError beyond 64 bits."""
+    rest = (number << 1) ^ (number >> (_LONG_BITS - 1))
+    if rest >> 35 and not rest >> 42:  # times of the years 1987 to 2039 in ms
+        return bytes(
+            (
+                rest & 127 | 128,
+                rest >> 7 & 127 | 128,
+                rest >> 14 & 127 | 128,
+                rest >> 21 & 127 | 128,
+                rest >> 28 & 127 | 128,
+                rest >> 35,
+            )
+        )
+    if not 0 <= rest < 1 << _LONG_BITS:
+        raise OverflowError("a long has 64 bits")
+    out = bytearray()
+    while rest > 127:
+        out.append(rest & 127 | 128)
+        rest >>= 7
+    out.append(rest)
+    return bytes(out)
+
+
+def read_long(data: bytes, at: int) -> tuple[int, int]:
+    """The long at *at* and the position after it."""
+    six = int.from_bytes(data[at : at + 6], "little")
+    if six & _CONTINUED == _SIX_BYTES:  # as in `long_bytes`
+        pairs = six & 0x7F007F007F | (six & 0x7F007F007F00) >> 1
+        number = pairs & 0x3FFF | pairs >> 2 & 0xFFFC000 | pairs >> 4 & 0x3FFF0000000
+        return (number >> 1) ^ -(number & 1), at + 6
+    number = shift = 0
+    for place in range(at, at + _LONG_BYTES):
+        byte = data[place]
+        number |= (byte & 127) << shift
+        if byte < 128:
+            if number >> _LONG_BITS:
+                break
+            return (number >> 1) ^ -(number & 1), place + 1
+        shift += 7
+    raise ValueError("a long has 64 bits")
+
+
+def _read_size(data: bytes, at: int) -> tuple[int, int]:
+    size, at = read_long(data, at)
+    if size < 0:
+        raise ValueError("a size is not negative")
+    return size, at
+
+
+def _read_count(data: bytes, at: int) -> tuple[int, int]:
+    """The number of items of a block; a negative one is followed by the block's size in bytes."""
+    count, at = read_long(data, at)
+    if count == 0:
+        raise ValueError("zero takes one byte")
+    if count < 0:
+        _, at = _read_size(data, at)
+    return abs(count), at
+
+
+_NAMES: Final[Mapping[str, Any]] = {
+    "LONG": tuple(long_bytes(n) for n in range(_TABLE)),
+    "long_bytes": long_bytes,
+    "read_long": read_long,
+    "read_size": _read_size,
+    "read_count": _read_count,
+}
+
+
+class _Generator:
+    """Source text of one function; `write` and `read` append the lines for one schema node."""
+
+    def __init__(self, arguments: str) -> None:
+        self._lines = [f"def generated({arguments}):"]
+        self._names = dict(_NAMES)
+        self._depth = 1
+        self._fresh = 0
+        self._records: dict[str, Any] = {}
+
+    def function(self) -> Callable[..., Any]:
+        """The compiled function. Its text comes from the schemas in this package alone."""
+        names = dict(self._names)
+        exec("\n".join(self._lines), names)  # noqa: S102
+        function: Callable[..., Any] = names["generated"]
+        return function
+
+    def line(self, text: str) -> None:
+        self._lines.append("    " * self._depth + text)
+
+    def write(self, schema: Any, kind: Any, value: str) -> None:
+        """Lines that append the bytes of the expression *value* to `out`."""
+        match self._resolved(schema):
+            case [_, _] as branches:
+                self._write_optional(branches, _present(kind), value)
+            case {"type": "record"} as record:
+                name = self._local("record")
+                self.line(f"{name} = {value}")
+                for field, field_kind in _fields(record, kind):
+                    self.write(field["type"], field_kind, f"{name}.{field['name']}")
+            case {"type": "enum", "symbols": symbols}:
+                coded = {s: long_bytes(n) for n, s in enumerate(_symbols(symbols, kind))}
+                self.line(f"out.append({self._constant(coded)}[{value}])")
+            case {"type": "array", "items": item}:
+                (item_kind, _) = _arguments(kind, tuple)
+                with (
+                    self._writing_blocks(value) as (items, each),
+                    self._block(f"for {each} in {items}:"),
+                ):
+                    self.write(item, item_kind, each)
+            case {"type": "map", "values": item}:
+                (_, item_kind) = _arguments(kind, dict)
+                with self._writing_blocks(value) as (items, each):
+                    name = self._local("name")
+                    with self._block(f"for {name}, {each} in {items}.items():"):
+                        self.write("string", str, name)
+                        self.write(item, item_kind, each)
+            case "string":
+                _expect(kind, str)
+                self._write_sized(f"{value}.encode()")
+            case "bytes":
+                _expect(kind, bytes)
+                self._write_sized(value)
+            case "long":
+                _expect(kind, int)
+                name = self._local("number")
+                self.line(f"{name} = {value}")
+                self.line(
+                    f"out.append(LONG[{name}] if 0 <= {name} < {_TABLE} else long_bytes({name}))"
+                )
+            case "boolean":
+                _expect(kind, bool)
+                self.line(f"out.append(b'\\x01' if {value} else b'\\x00')")
+            case other:
+                raise TypeError(f"no codec for {other!r}")
+
+    def read(self, schema: Any, kind: Any, target: str) -> None:
+        """Lines that assign what is at `at` to the variable *target* and move `at` on."""
+        match self._resolved(schema):
+            case [_, _] as branches:
+                self._read_optional(branches, _present(kind), target)
+            case {"type": "record"} as record:
+                parts = []
+                for field, field_kind in _fields(record, kind):
+                    part = self._local(field["name"])
+                    self.read(field["type"], field_kind, part)
+                    parts.append(f"{field['name']}={part}")
+                self.line(f"{target} = {self._constant(kind)}({', '.join(parts)})")
+            case {"type": "enum", "symbols": symbols}:
+                # Fewer than 64 symbols, so the index is one byte.
+                coded = {long_bytes(n)[0]: s for n, s in enumerate(_symbols(symbols, kind))}
+                self.line(f"{target} = {self._constant(coded)}[data[at]]; at += 1")
+            case {"type": "array", "items": item}:
+                (item_kind, _) = _arguments(kind, tuple)
+                found, each = self._local("items"), self._local("item")
+                self.line(f"{found} = []")
+                with self._reading_blocks():
+                    self.read(item, item_kind, each)
+                    self.line(f"{found}.append({each})")
+                self.line(f"{target} = tuple({found})")
+            case {"type": "map", "values": item}:
+                (_, item_kind) = _arguments(kind, dict)
+                name, each = self._local("name"), self._local("item")
+                self.line(f"{target} = {{}}")
+                with self._reading_blocks():
+                    self.read("string", str, name)
+                    self.read(item, item_kind, each)
+                    self.line(f"{target}[{name}] = {each}")
+            case "string":
+                self._read_sized(target, ".decode()")
+            case "bytes":
+                self._read_sized(target, "")
+            case "long":
+                self.line(f"{target} = data[at]")
+                with self._block(f"if {target} > 127:"):
+                    self.line(f"{target}, at = read_long(data, at)")
+                with self._block("else:"):
+                    self.line(f"at += 1; {target} = ({target} >> 1) ^ -({target} & 1)")
+            case "boolean":
+                self.line(f"{target} = {self._constant({0: False, 1: True})}[data[at]]; at += 1")
+            case other:
+                raise TypeError(f"no codec for {other!r}")
+
+    def _write_optional(self, branches: list[Any], kind: Any, value: str) -> None:
+        absent = branches.index("null")
+        name = self._local("maybe")
+        self.line(f"{name} = {value}")
+        with self._block(f"if {name} is None:"):
+            self.line(f"out.append({long_bytes(absent)!r})")
+        with self._block("else:"):
+            self.line(f"out.append({long_bytes(1 - absent)!r})")
+            self.write(branches[1 - absent], kind, name)
+
+    def _read_optional(self, branches: list[Any], kind: Any, target: str) -> None:
+        absent = branches.index("null")
+        branch = self._local("branch")
+        self.line(f"{branch} = data[at]; at += 1")
+        with self._block(f"if {branch} == {absent * 2}:"):
+            self.line(f"{target} = None")
+        with self._block(f"elif {branch} == {(1 - absent) * 2}:"):
+            self.read(branches[1 - absent], kind, target)
+        with self._block("else:"):
+            self.line("raise ValueError('no such branch')")
+
+    def _write_sized(self, value: str) -> None:
+        name = self._local("text")
+        self.line(f"{name} = {value}; size = len({name})")
+        self.line(f"out += (LONG[size] if size < {_TABLE} else long_bytes(size), {name})")
+
+    def _read_sized(self, target: str, decode: str) -> None:
+        """A slice beyond the end is short; the next read, or the caller at the end, sees it."""
+        self.line("size = data[at]")
+        with self._block("if size & 129:"):
+            self.line("size, at = read_size(data, at)")
+        with self._block("else:"):
+            self.line("at += 1; size >>= 1")
+        self.line(f"end = at + size; {target} = data[at:end]{decode}; at = end")
+
+    @contextmanager
+    def _writing_blocks(self, value: str) -> Iterator[tuple[str, str]]:
+        items, each = self._local("items"), self._local("item")
+        self.line(f"{items} = {value}")
+        with self._block(f"if {items}:"):
+            self.line(f"out.append(long_bytes(len({items})))")
+            yield items, each
+        self.line("out.append(b'\\x00')")
+
+    @contextmanager
+    def _reading_blocks(self) -> Iterator[None]:
+        """No count is trusted: every item takes at least a byte, so the bytes end first."""
+        count = self._local("count")
+        self.line(f"{count} = data[at]; at += 1")
+        with self._block(f"while {count}:"):
+            with self._block(f"if {count} & 129:"):
+                self.line(f"{count}, at = read_count(data, at - 1)")
+            with self._block("else:"):
+                self.line(f"{count} >>= 1")
+            with self._block(f"for _ in range({count}):"):
+                yield
+            self.line(f"{count} = data[at]; at += 1")
+
+    @contextmanager
+    def _block(self, head: str) -> Iterator[None]:
+        self.line(head)
+        self._depth += 1
+        yield
+        self._depth -= 1
+
+    def _local(self, stem: str) -> str:
+        self._fresh += 1
+        return f"{stem}_{self._fresh}"
+
+    def _constant(self, value: Any) -> str:
+        name = self._local("constant")
+        self._names[name] = value
+        return name
+
+    def _resolved(self, schema: Any) -> Any:
+        """Follow a name to its record or enum, and a logical type to what it is made of."""
+        if isinstance(schema, str):
+            return self._records.get(schema, schema)
+        if isinstance(schema, dict):
+            if "name" in schema:
+                self._records[schema["name"]] = schema
+            elif "logicalType" in schema:
+                return schema["type"]
+        return schema
+
+
+def _fields(record: Mapping[str, Any], struct: Any) -> list[tuple[Mapping[str, Any], Any]]:
+    named = [field["name"] for field in record["fields"]]
+    if not isinstance(struct, type) or not issubclass(struct, msgspec.Struct):
+        raise TypeError(f"{record['name']} is a record, {struct} is not a struct")
+    if named != list(struct.__struct_fields__):
+        raise TypeError(f"{record['name']}: {named} in the schema, not so in the struct")
+    hints = typing.get_type_hints(struct)
+    return [(field, hints[field["name"]]) for field in record["fields"]]
+
+
+def _symbols(symbols: list[str], kind: Any) -> list[enum.StrEnum]:
+    if not issubclass(kind, enum.StrEnum) or symbols != [member.value for member in kind]:
+        raise TypeError(f"{symbols} in the schema, not so in {kind}")
+    return list(kind)
+
+
+def _present(kind: Any) -> Any:
+    """X of `X | None`."""
+    if typing.get_origin(kind) not in (types.UnionType, typing.Union):
+        raise TypeError(f"{kind} cannot be null, the schema can")
+    (present,) = (part for part in typing.get_args(kind) if part is not type(None))
+    return present
+
+
+def _arguments(kind: Any, origin: type) -> tuple[Any, ...]:
+    if typing.get_origin(kind) is not origin:
+        raise TypeError(f"{kind} is not a {origin.__name__}")
+    return typing.get_args(kind)
+
+
+def _expect(kind: Any, found: type) -> None:
+    if kind is not found:
+        raise TypeError(f"{found.__name__} in the schema, {kind} in the struct")
