@@ -93,13 +93,24 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     ref: str | None = None
 
 
+class Touch(msgspec.Struct, frozen=True, kw_only=True):
+    """What brought the customer here: `values` are the campaign's and referrer's, by name."""
+
+    occurred_at: int
+    event_id: str
+    source: str
+    values: dict[str, str]
+
+
 class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     """
     Args:
         version: hybrid clock, ms; grows per customer: a consumer ignores an older one.
         identifiers: sorted by (type, value).
-        things: newest first, at most 100. timeline: newest first, at most 50.
-        digest: hash over all but `version`; equal content, equal digest.
+        things: newest first, at most 50. timeline: newest first, at most 50.
+        sets: `products`, `channels`, `accounts`: member to when it was last seen.
+        digest: hash over all but `version` and the identifiers' `since`; equal content,
+            equal digest.
     """
 
     workspace: str
@@ -113,4 +124,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics = Metrics()
     things: tuple[OpenThing, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
+    sets: dict[str, dict[str, int]] = {}
+    first_touch: Touch | None = None
+    last_touch: Touch | None = None
     digest: str = ""
