@@ -1,0 +1,5 @@
+"""`python -m customeros.ops` is the `customeros` command."""
+
+from customeros.ops.cli import main
+
+main()

@@ -1,0 +1,160 @@
+"""The `customeros` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Final
+
+import typer
+
+from customeros.ops import ask, dead_letters, schema_commands, topic_commands
+from customeros.ops.stages import STAGES
+from customeros.runtime.config import read_config
+from customeros.runtime.errors import Misconfigured, Unavailable
+from customeros.runtime.logs import configure_logs
+from customeros.runtime.settings import Settings, read_settings
+
+EXIT_MISCONFIGURED: Final = 78  # EX_CONFIG of sysexits.h
+EXIT_UNAVAILABLE: Final = 75  # EX_TEMPFAIL: trying again may help
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Run and operate customerOS: one live state per customer, on Kafka and ClickHouse.",
+)
+app.add_typer(ask.app, name="customer")
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(topic_commands.app, name="topics")
+app.add_typer(schema_commands.app, name="schemas")
+
+Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+
+
+def main() -> None:
+    """Run the command; a mistake of the operator ends in one sentence, not in a traceback."""
+    try:
+        app()
+    except Misconfigured as error:
+        typer.echo(f"customeros: {error}", err=True)
+        sys.exit(EXIT_MISCONFIGURED)
+    except Unavailable as error:
+        typer.echo(f"customeros: {error}", err=True)
+        sys.exit(EXIT_UNAVAILABLE)
+
+
+@app.command()
+def up(
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return when all is ready, leave it running.")
+    ] = False,
+) -> None:
+    """Run everything: Kafka, ClickHouse, collector, workers, sink and API."""
+    from customeros.ops.laptop import up as run
+
+    raise typer.Exit(run(read_settings(), detach=detach))
+
+
+@app.command()
+def down() -> None:
+    """Stop what `up` runs, in the right order. The data stays."""
+    from customeros.runtime.stack.supervisor import down as stop
+
+    raise typer.Exit(stop(read_settings()))
+
+
+@app.command()
+def status(
+    wait: Annotated[
+        float, typer.Option(help="Seconds to wait until all is ready.", min=0, metavar="SECONDS")
+    ] = 0,
+    as_json: Json = False,
+) -> None:
+    """Each process, the lag of each stage, the freshness; exit 0 only when all is ready."""
+    from customeros.ops.status import show_status
+
+    raise typer.Exit(show_status(read_settings(), wait_seconds=wait, as_json=as_json))
+
+
+@app.command()
+def demo(
+    examples: Annotated[str, typer.Option(help="The folder with the example data.")] = "examples",
+) -> None:
+    """Send real customers' events the whole way in a stack of its own, and check the result."""
+    from customeros.ops.demo.run import run_demo
+
+    raise typer.Exit(run_demo(read_settings(), examples))
+
+
+@app.command()
+def check() -> None:
+    """Check the configuration; each mistake is told with its line and its remedy."""
+    settings = read_settings()
+    config = read_config(settings)
+    for workspace in config.workspaces.values():
+        sources = ", ".join(workspace.sources)
+        typer.echo(f"workspace {workspace.name}: sources {sources}")
+    typer.echo("the configuration is right")
+
+
+@app.command()
+def kafka() -> None:
+    """Run the embedded Kafka alone."""
+    from customeros.runtime.stack.kafka import run_kafka
+
+    run_kafka(_process("kafka"))
+
+
+@app.command()
+def clickhouse() -> None:
+    """Run the embedded ClickHouse engine alone."""
+    from customeros.runtime.stack.clickhouse import run_clickhouse
+
+    raise typer.Exit(run_clickhouse(_process("clickhouse")))
+
+
+@app.command()
+def collector() -> None:
+    """Run the collector: the tracking API over HTTP."""
+    from customeros.connectors.collector import run_collector
+
+    raise typer.Exit(run_collector(_process("collector")))
+
+
+@app.command()
+def worker(
+    stage: Annotated[str, typer.Argument(help=f"One of {', '.join(STAGES)}.")],
+) -> None:
+    """Run one Faust worker."""
+    if stage not in STAGES:
+        raise typer.BadParameter(f"there is no stage {stage}: {', '.join(STAGES)}")
+    from customeros.runtime.stream.worker import run_worker
+
+    settings = _process(stage)
+    raise typer.Exit(run_worker(STAGES[stage](read_config(settings), settings), settings))
+
+
+@app.command()
+def sink(
+    name: Annotated[str, typer.Argument(help="clickhouse")],
+) -> None:
+    """Run a sink."""
+    if name != "clickhouse":
+        raise typer.BadParameter(f"there is no sink {name}: clickhouse")
+    from customeros.sinks.clickhouse import run_sink
+
+    raise typer.Exit(run_sink(_process("sink-clickhouse")))
+
+
+@app.command()
+def api() -> None:
+    """Run the API: customers, their events, the schema registry."""
+    from customeros.serving import run_api
+
+    raise typer.Exit(run_api(_process("api")))
+
+
+def _process(name: str) -> Settings:
+    settings = read_settings()
+    configure_logs(settings.logs, process=name)
+    return settings
