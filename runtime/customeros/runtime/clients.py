@@ -1,0 +1,67 @@
+"""Kafka clients with the defaults that the delivery promises rest on."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+from confluent_kafka import Consumer, Producer
+from confluent_kafka.admin import AdminClient
+
+from customeros.runtime.settings import Settings
+
+_LOG: Final = logging.getLogger("librdkafka")
+_QUIET: Final[dict[str, Any]] = {"logger": _LOG, "log.connection.close": False}
+
+
+def producer(settings: Settings, **overrides: Any) -> Producer:
+    """
+    A producer whose acknowledged records are on every in-sync replica, once and in order.
+
+    Args:
+        overrides: librdkafka's own names, as in `**{"transactional.id": "resolve-0"}`.
+    """
+    return Producer(
+        {
+            **settings.kafka_client,
+            **_QUIET,
+            "acks": "all",
+            "enable.idempotence": True,
+            "compression.type": "lz4",
+            "linger.ms": 5,
+            # The Java client's, so that any language finds a key in the same partition.
+            "partitioner": "murmur2_random",
+            **overrides,
+        }
+    )
+
+
+def consumer(settings: Settings, group: str | None = None, **overrides: Any) -> Consumer:
+    """
+    A consumer of committed records that commits offsets only when told to.
+
+    Args:
+        group: without the topic prefix; None for one that is assigned partitions and never commits.
+        overrides: librdkafka's own names.
+    """
+    return Consumer(
+        {
+            **settings.kafka_client,
+            **_QUIET,
+            "group.id": group_id(settings, group or "reader"),
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            **overrides,
+        }
+    )
+
+
+def admin(settings: Settings) -> AdminClient:
+    """A client that creates and describes topics."""
+    return AdminClient({**settings.kafka_client, **_QUIET})
+
+
+def group_id(settings: Settings, group: str) -> str:
+    """The consumer group *group* of this installation; two prefixes share no offsets."""
+    return f"{settings.kafka.topic_prefix}{group}"
