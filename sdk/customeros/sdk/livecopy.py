@@ -1,0 +1,275 @@
+"""A live copy of a compacted topic: what each key holds now, kept up by a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from types import TracebackType
+from typing import Any, Final, Self
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+
+from customeros.schemas.codec import Undecodable
+from customeros.sdk.changes import Changes
+from customeros.sdk.versions import version_of
+
+log = logging.getLogger("customeros.sdk")
+
+# Longest time until `stop` is noticed.
+_POLL_SECONDS: Final = 0.2
+_RETRY_SECONDS: Final = 1.0
+_METADATA_SECONDS: Final = 5.0
+_BATCH: Final = 2_000
+
+# After these the place in the log is lost, so the topic is read anew; all else librdkafka retries.
+_READ_ANEW: Final = frozenset(
+    {
+        KafkaError._AUTO_OFFSET_RESET,
+        KafkaError._UNKNOWN_PARTITION,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError.OFFSET_OUT_OF_RANGE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+    }
+)
+
+
+class LiveCopyFailed(Exception):
+    """The thread that kept the copy up has died; the cause is chained."""
+
+
+class LiveCopy:
+    """
+    What each key of a compacted topic holds now, as the topic's raw bytes.
+
+    Every partition is read, committed records only, without a consumer group. A broker that goes
+    away is waited for, and meanwhile the copy answers as it was. Where the place in the log is
+    lost (retention, a topic made anew), all is read again while the old copy goes on answering.
+
+    Args:
+        topic: its full name, prefix included.
+        client: what every librdkafka client of the application starts from.
+        store: holds the copy; whatever it holds at the start is brought up to date.
+        version: of a value; an older one never replaces a newer.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        client: Mapping[str, Any],
+        *,
+        store: MutableMapping[bytes, bytes] | None = None,
+        version: Callable[[bytes], int] = version_of,
+    ) -> None:
+        self.topic = topic
+        self.failure: BaseException | None = None
+        self.undecodable = 0
+        self._client = client
+        self._store: MutableMapping[bytes, bytes] = {} if store is None else store
+        self._version = version
+        self._lock = threading.Lock()
+        self._readers: set[Changes] = set()
+        self._stopping = threading.Event()
+        self._settled = threading.Event()
+        self._ready = False
+        self._thread = threading.Thread(target=self._run, name=f"live-{topic}", daemon=True)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> Self:
+        """Begin to read; returns at once."""
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """End the thread and every iteration over changes; twice is harmless."""
+        self._stopping.set()
+        if self._thread.is_alive() and self._thread is not threading.current_thread():
+            self._thread.join()
+        self._end_readers()
+
+    @property
+    def ready(self) -> bool:
+        """Whether all that was in the topic when it was first reached has been read."""
+        return self._ready
+
+    def wait_ready(self, timeout: float | None = None) -> bool:
+        """
+        Wait until ready; False after *timeout* seconds.
+
+        Raises:
+            LiveCopyFailed: it will never be.
+        """
+        self._settled.wait(timeout)
+        self._check()
+        return self._ready
+
+    def get(self, key: bytes) -> bytes | None:
+        """
+        The newest value of *key*.
+
+        Raises:
+            LiveCopyFailed: the copy is not kept up any more.
+        """
+        self._check()
+        with self._lock:
+            return self._store.get(key)
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._store)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The keys of this moment."""
+        with self._lock:
+            return iter(list(self._store))
+
+    def changes(self, *, from_start: bool = False) -> Changes:
+        """Changes from now on; *from_start*: every key that is there first."""
+        reader = Changes(self.get, self._forget)
+        with self._lock:
+            self._readers.add(reader)
+            reader.notify(self._store if from_start else ())
+        if self._stopping.is_set() or self.failure:
+            reader.close()
+        return reader
+
+    def _forget(self, reader: Changes) -> None:
+        with self._lock:
+            self._readers.discard(reader)
+
+    def _check(self) -> None:
+        if self.failure is not None:
+            raise LiveCopyFailed(f"the live copy of {self.topic} has ended") from self.failure
+
+    def _end_readers(self) -> None:
+        with self._lock:
+            readers = list(self._readers)
+        for reader in readers:
+            reader.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._follow()
+        except BaseException as error:
+            log.exception("live_copy_failed")
+            self.failure = error
+        finally:
+            self._settled.set()
+            self._end_readers()
+
+    def _follow(self) -> None:
+        """Read all partitions from the beginning; returns when that must start over."""
+        consumer = Consumer(
+            {
+                **self._client,
+                "group.id": f"live-{self.topic}",  # required by the client, never joined
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "enable.partition.eof": True,
+                "isolation.level": "read_committed",
+                "auto.offset.reset": "error",
+            },
+            logger=log,
+        )
+        try:
+            partitions = self._partitions(consumer)
+            consumer.assign([TopicPartition(self.topic, p, OFFSET_BEGINNING) for p in partitions])
+            reading = _Reading(partitions)
+            while not self._stopping.is_set():
+                if not self._take(_poll(consumer), reading):
+                    log.warning("live_copy_read_anew")
+                    self._stopping.wait(_RETRY_SECONDS)
+                    return
+        finally:
+            consumer.close()
+
+    def _partitions(self, consumer: Consumer) -> list[int]:
+        """Wait for the topic to be there; empty when stopped meanwhile."""
+        while not self._stopping.is_set():
+            try:
+                found = consumer.list_topics(self.topic, timeout=_METADATA_SECONDS)
+            except KafkaException:
+                log.warning("broker_unavailable")
+            else:
+                topic = found.topics[self.topic]
+                if topic.error is None and topic.partitions:
+                    return sorted(topic.partitions)
+                log.warning("topic_missing")
+            self._stopping.wait(_RETRY_SECONDS)
+        return []
+
+    def _take(self, messages: list[Any], reading: _Reading) -> bool:
+        """Apply what was polled; False: the place in the log is lost."""
+        changed: list[bytes] = []
+        with self._lock:
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    if self._apply(message.key(), message.value(), reading):
+                        changed.append(message.key())
+                elif error.code() == KafkaError._PARTITION_EOF:
+                    reading.unfinished.discard(message.partition())
+                elif error.code() in _READ_ANEW or error.fatal():
+                    return False
+            if reading.seen is not None and not reading.unfinished:
+                changed += self._drop_all_but(reading.seen)
+                reading.seen = None
+            caught_up = reading.seen is None
+            for reader in self._readers if changed else ():
+                reader.notify(changed)
+        if caught_up and not self._ready:
+            self._ready = True
+            self._settled.set()
+        return True
+
+    def _apply(self, key: bytes | None, value: bytes | None, reading: _Reading) -> bool:
+        if key is None:
+            return False
+        if value is None:
+            if reading.seen is not None:
+                reading.seen.discard(key)
+            return self._store.pop(key, None) is not None
+        if reading.seen is not None:
+            reading.seen.add(key)
+        held = self._store.get(key)
+        try:
+            version = self._version(value)
+        except Undecodable:
+            self.undecodable += 1
+            return False
+        if held is not None and (held == value or version < self._version(held)):
+            return False
+        self._store[key] = value
+        return True
+
+    def _drop_all_but(self, seen: set[bytes]) -> list[bytes]:
+        """Drop, and return, what the store held from before and the topic no longer has."""
+        gone = [key for key in self._store if key not in seen]
+        for key in gone:
+            del self._store[key]
+        return gone
+
+
+class _Reading:
+    """One pass over the topic: partitions short of their end, keys met until all are there."""
+
+    def __init__(self, partitions: list[int]) -> None:
+        self.unfinished = set(partitions)
+        self.seen: set[bytes] | None = set()
+
+
+def _poll(consumer: Consumer) -> list[Any]:
+    """What is there; waits for the first message only, since `consume` waits for the last."""
+    first = consumer.poll(_POLL_SECONDS)
+    return [] if first is None else [first, *consumer.consume(_BATCH, 0)]
