@@ -123,9 +123,9 @@ def parse_identifier(text: str, rules: IdentifierRules = DEFAULT_RULES) -> Ident
     """
     parts = text.split(":")
     for cut in (2, 1):
-        declared = ":".join(parts[:cut])
-        if len(parts) > cut and declared in rules.types:
-            return Identifier(declared, ":".join(parts[cut:]))
+        declared, value = ":".join(parts[:cut]), ":".join(parts[cut:])
+        if value and declared in rules.types:
+            return Identifier(declared, value)
     cut = 2 if len(parts) > 2 else 1
     kind, value = ":".join(parts[:cut]), ":".join(parts[cut:])
     if not value or not is_type(kind):

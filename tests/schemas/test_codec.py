@@ -1,0 +1,194 @@
+"""The bytes of public topics: the same as fastavro's, and nothing else is taken for them."""
+
+from __future__ import annotations
+
+import io
+import tracemalloc
+from typing import Any
+
+import fastavro
+import fastavro.utils
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from customeros.schemas import codec
+from customeros.schemas.codec import HEADER_BYTES, AvroCodec, Undecodable, parsed
+from customeros.schemas.compiled import compile_codec, long_bytes, read_long
+from customeros.schemas.customer import CustomerState
+from customeros.schemas.dead_letter import DeadLetter
+from customeros.schemas.event import Event, Order, ResolvedEvent
+from customeros.schemas.identity import Assignment, Evidence
+from support.structs import LONGS, a_value_of
+
+CODECS: list[tuple[AvroCodec[Any], type[msgspec.Struct]]] = [
+    (codec.EVENT, Event),
+    (codec.RESOLVED_EVENT, ResolvedEvent),
+    (codec.CUSTOMER_STATE, CustomerState),
+    (codec.EVIDENCE, Evidence),
+    (codec.ASSIGNMENT, Assignment),
+    (codec.DEAD_LETTER, DeadLetter),
+]
+ANY = pytest.mark.parametrize(("avro", "struct"), CODECS, ids=[c.name for c, _ in CODECS])
+AN_ASSIGNMENT = Assignment(
+    workspace="w", key="k", type="email", customer_id="c", version=7, epoch=0, cause="e"
+)
+
+
+def by_fastavro(avro: AvroCodec[Any], value: msgspec.Struct) -> bytes:
+    out = io.BytesIO(bytes(HEADER_BYTES))
+    out.seek(HEADER_BYTES)
+    builtin = msgspec.to_builtins(value, builtin_types=(bytes,))
+    fastavro.schemaless_writer(out, parsed(avro.newest.definition), builtin)
+    return b"\x00" + avro.newest.id.to_bytes(4, "big") + out.getvalue()[HEADER_BYTES:]
+
+
+@ANY
+@given(data=st.data())
+def test_decode_undoes_encode(
+    avro: AvroCodec[Any], struct: type[msgspec.Struct], data: st.DataObject
+) -> None:
+    value = data.draw(a_value_of(struct))
+
+    assert avro.decode(avro.encode(value)) == value
+
+
+@ANY
+@given(data=st.data())
+def test_the_bytes_are_those_of_any_other_avro_writer(
+    avro: AvroCodec[Any], struct: type[msgspec.Struct], data: st.DataObject
+) -> None:
+    value = data.draw(a_value_of(struct))
+
+    ours, theirs = avro.encode(value), by_fastavro(avro, value)
+
+    assert ours == theirs
+    body = io.BytesIO(ours[HEADER_BYTES:])
+    found = fastavro.schemaless_reader(body, parsed(avro.newest.definition), None)
+    assert msgspec.convert(found, struct) == value
+
+
+@ANY
+@given(data=st.data())
+def test_what_is_cut_short_or_lengthened_is_undecodable(
+    avro: AvroCodec[Any], struct: type[msgspec.Struct], data: st.DataObject
+) -> None:
+    whole = avro.encode(data.draw(a_value_of(struct)))
+    kept = data.draw(st.integers(0, len(whole) - 1))
+
+    for wrong in (whole[:kept], whole + b"\x00"):
+        with pytest.raises(Undecodable):
+            avro.decode(wrong)
+
+
+@ANY
+@given(garbage=st.binary(max_size=200), places=st.lists(st.integers(0, 10_000), max_size=5))
+def test_garbage_is_a_value_or_undecodable_and_nothing_else(
+    avro: AvroCodec[Any],
+    struct: type[msgspec.Struct],
+    garbage: bytes,
+    places: list[int],
+) -> None:
+    damaged = bytearray(_plain_bytes(avro, struct))
+    for place, byte in zip(places, garbage, strict=False):
+        damaged[HEADER_BYTES + place % (len(damaged) - HEADER_BYTES)] = byte
+
+    for wrong in (garbage, _plain_bytes(avro, struct)[:HEADER_BYTES] + garbage, bytes(damaged)):
+        try:
+            assert isinstance(avro.decode(wrong), struct)
+        except Undecodable:
+            continue
+
+
+def _plain_bytes(avro: AvroCodec[Any], struct: type[msgspec.Struct]) -> bytes:
+    """Something valid to damage: every schema's own example, written by fastavro."""
+    example = next(iter(fastavro.utils.generate_many(parsed(avro.newest.definition), 1)))
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, parsed(avro.newest.definition), example)
+    return b"\x00" + avro.newest.id.to_bytes(4, "big") + out.getvalue()
+
+
+@pytest.mark.parametrize("size", [2**62, 2**40, -(2**63), -1])
+def test_a_length_that_lies_costs_no_memory(size: int) -> None:
+    """Neither a string nor an array of 2^62 items is believed before its bytes are seen."""
+    header = codec.CUSTOMER_STATE.encode(CustomerState(workspace="w", customer_id="c", version=1))
+    start = header[:HEADER_BYTES]
+    text = start + long_bytes(size) + b"x"
+    items = start + b"\x02w\x02c\x02\x00\x00" + long_bytes(size) + b"\x02" * 50
+    tracemalloc.start()
+
+    for bomb in (text, items):
+        with pytest.raises(Undecodable):
+            codec.CUSTOMER_STATE.decode(bomb)
+
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
+def test_arrays_in_blocks_with_their_size_are_read() -> None:
+    """Java writers may give a block's size in bytes after a negative count."""
+    record = {
+        "type": "record",
+        "name": "Evidence",
+        "fields": [{"name": "left", "type": {"type": "array", "items": "string"}}],
+    }
+
+    class Left(msgspec.Struct):
+        left: tuple[str, ...]
+
+    two_blocks = long_bytes(-2) + long_bytes(4) + b"\x02a\x02b" + long_bytes(1) + b"\x02c\x00"
+
+    value, end = compile_codec(record, Left).read(two_blocks, 0)
+
+    assert (value, end) == (Left(("a", "b", "c")), len(two_blocks))
+
+
+@given(number=LONGS, at=st.integers(0, 3))
+def test_a_long_is_read_as_it_was_written(number: int, at: int) -> None:
+    written = long_bytes(number)
+
+    assert read_long(bytes(at) + written + b"\xff\xff", at) == (number, at + len(written))
+
+
+@pytest.mark.parametrize("number", [2**63, -(2**63) - 1])
+def test_a_number_beyond_64_bits_is_not_written(number: int) -> None:
+    with pytest.raises(OverflowError):
+        codec.ASSIGNMENT.encode(msgspec.structs.replace(AN_ASSIGNMENT, version=number))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x00",
+        b"{}",
+        codec.EVENT.encode.__name__.encode(),
+        b"\x01" + codec.ASSIGNMENT.encode(AN_ASSIGNMENT)[1:],
+        b"\x00\x00\x00\x00\x01" + codec.ASSIGNMENT.encode(AN_ASSIGNMENT)[HEADER_BYTES:],
+    ],
+)
+def test_what_has_not_the_header_of_its_topic_is_undecodable(data: bytes) -> None:
+    for avro, _ in CODECS:
+        with pytest.raises(Undecodable):
+            avro.decode(data)
+
+
+def test_a_record_of_another_topic_is_undecodable() -> None:
+    with pytest.raises(Undecodable):
+        codec.EVENT.decode(codec.ASSIGNMENT.encode(AN_ASSIGNMENT))
+
+
+def test_a_schema_that_differs_from_its_struct_does_not_compile() -> None:
+    event = codec.EVENT.newest.definition
+
+    with pytest.raises(TypeError):
+        compile_codec(event, Order)
+    with pytest.raises(TypeError):
+        compile_codec({**event, "fields": event["fields"][1:]}, Event)
+    as_text = [
+        {**field, "type": "string"} if field["name"] == "occurred_at" else field
+        for field in event["fields"]
+    ]
+    with pytest.raises(TypeError):
+        compile_codec({**event, "fields": as_text}, Event)
