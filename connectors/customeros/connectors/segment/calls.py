@@ -1,0 +1,318 @@
+"""One call of the tracking API becomes one event, or one dead letter that says why not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from customeros.connectors.segment.body import has_nul, is_too_large, mend
+from customeros.connectors.segment.families import family_of, order_action
+from customeros.connectors.segment.identities import MAX_IDENTIFIERS, Identities, candidates
+from customeros.connectors.segment.parts import (
+    MAX_REF_CHARACTERS,
+    first,
+    read_consent,
+    read_conversation,
+    read_order,
+    reference,
+)
+from customeros.connectors.segment.times import reckon
+from customeros.schemas.dead_letter import DeadLetter, Origin
+from customeros.schemas.event import Event, Family, Personal
+from customeros.schemas.identifier import IdentifierRules
+
+Outcome = Event | DeadLetter
+
+STAGE: Final = "collector"
+# Deeper than any SDK's call; readers in other languages stop at 64 or 100.
+MAX_DEPTH: Final = 32
+
+CALL_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
+_NAMES: Final = {
+    "identify": "Identified",
+    "page": "Page Viewed",
+    "screen": "Screen Viewed",
+    "group": "Group Joined",
+    "alias": "Aliased",
+}
+_FAMILIES: Final = {
+    "identify": Family.DEMOGRAPHIC,
+    "group": Family.DEMOGRAPHIC,
+    "alias": Family.DEMOGRAPHIC,
+    "page": Family.BEHAVIORAL,
+    "screen": Family.BEHAVIORAL,
+}
+_KNOWN_FAMILIES: Final = {str(family): family for family in Family}
+_NO_VALUES: Final[Mapping[str, Any]] = {}
+
+
+class Envelope(NamedTuple):
+    """
+    How a call reached us.
+
+    Args:
+        request_id: random; makes the ids of events that come without one.
+        received_at: ms since the epoch.
+        sent_at, context: of the batch, JSON values as they came.
+    """
+
+    request_id: str
+    received_at: int
+    sent_at: Any = None
+    context: Any = None
+
+
+class _Call(msgspec.Struct, rename="camel"):
+    type: Any = None
+    message_id: Any = None
+    event: Any = None
+    name: Any = None
+    category: Any = None
+    user_id: Any = None
+    anonymous_id: Any = None
+    previous_id: Any = None
+    group_id: Any = None
+    traits: Any = None
+    properties: Any = None
+    context: Any = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
+
+
+class _Refused(Exception):
+    """Ends the reading of one call; caught where the dead letter is made."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class Interpreter:
+    """
+    Reads the calls of one source.
+
+    Args:
+        default_currency: of amounts that come without one; None: they are no order then.
+    """
+
+    def __init__(
+        self,
+        *,
+        workspace: str,
+        source: str,
+        rules: IdentifierRules,
+        workspace_key: bytes,
+        default_currency: str | None,
+    ) -> None:
+        self.workspace = workspace
+        self.source = source
+        self._identities = Identities(rules, workspace_key)
+        self._default_currency = default_currency
+
+    def interpret(self, raw: bytes, envelope: Envelope, *, kind: str | None, index: int) -> Outcome:
+        """
+        The event of one call.
+
+        Args:
+            raw: the call's JSON as it came.
+            kind: the call's type where the request's path says it; else the call does.
+            index: the call's place in its request.
+        """
+        try:
+            return self._event(_read(raw), envelope, kind=kind, index=index)
+        except _Refused as refused:
+            return DeadLetter(
+                workspace=self.workspace,
+                source=self.source,
+                stage=STAGE,
+                reason=refused.reason,
+                detail=refused.detail,
+                origin=Origin(),
+                failed_at=envelope.received_at,
+                # Of a request to /v1/track only the path says what it was.
+                key=kind.encode() if kind else None,
+                value=raw,
+            )
+
+    def _event(self, call: _Call, envelope: Envelope, *, kind: str | None, index: int) -> Event:
+        kind = kind or call.type
+        if kind not in CALL_TYPES:
+            raise _Refused("unknown_type", f"the type must be one of {', '.join(CALL_TYPES)}")
+        name = _event_name(call.event) if kind == "track" else _NAMES[kind]
+        event_id = _event_id(call.message_id, envelope, index)
+        properties = _object(call.properties, "bad_properties")
+        traits = _object(call.traits, "bad_traits")
+        context = _object(call.context, "bad_context")
+        if isinstance(envelope.context, dict):
+            context = {**envelope.context, **context}
+
+        known_by = context.get("traits")
+        own_traits: Mapping[str, Any] = known_by if isinstance(known_by, dict) else _NO_VALUES
+        if kind == "group":
+            # They describe the organisation, not who joined it.
+            properties = {**traits, **properties}
+        elif traits:
+            own_traits = {**own_traits, **traits}
+        if kind in ("page", "screen"):
+            for field, value in (("name", call.name), ("category", call.category)):
+                if value is not None and field not in properties:
+                    properties = {**properties, field: value}
+
+        people = self._identities.of(
+            candidates(
+                kind,
+                user_id=call.user_id,
+                anonymous_id=call.anonymous_id,
+                previous_id=call.previous_id,
+                traits=own_traits,
+                properties=properties,
+                context=context,
+            )
+        )
+        if not people:
+            raise _Refused("no_identifier", "no identifier that names somebody")
+        if len(people) > MAX_IDENTIFIERS:
+            raise _Refused("too_many_identifiers", f"more than {MAX_IDENTIFIERS} identifiers")
+
+        said = context.get("family")
+        family = _KNOWN_FAMILIES.get(said) if isinstance(said, str) else None
+        family = family or _FAMILIES.get(kind) or family_of(name)
+        action = order_action(name) if kind == "track" else None
+        conversation = (
+            read_conversation(name, properties, otherwise=people[0].key)
+            if family is Family.CONVERSATIONAL
+            else None
+        )
+        times = reckon(
+            received_at=envelope.received_at,
+            timestamp=call.timestamp,
+            original=call.original_timestamp,
+            sent_at=call.sent_at if envelope.sent_at is None else envelope.sent_at,
+        )
+        group = call.group_id if kind == "group" else context.get("groupId")
+        return Event(
+            workspace=self.workspace,
+            source=self.source,
+            event_id=event_id,
+            family=family,
+            kind=kind,
+            name=name,
+            occurred_at=times.occurred_at,
+            received_at=envelope.received_at,
+            timestamp=times.timestamp,
+            original_timestamp=times.original_timestamp,
+            sent_at=times.sent_at,
+            identifier_keys=tuple(known.key for known in people),
+            account_id=reference(group),
+            order=read_order(
+                action,
+                properties,
+                default_currency=self._default_currency,
+                event_id=event_id,
+            )
+            if action is not None
+            else None,
+            message=conversation.message if conversation else None,
+            consent=read_consent(context),
+            personal=Personal(
+                identifiers=tuple(known.identifier for known in people),
+                traits={trait: _json(value) for trait, value in own_traits.items()},
+                properties=_json(properties) if properties else "{}",
+                context=_json(context) if context else "{}",
+                author=conversation.author if conversation else None,
+                text=conversation.text if conversation else None,
+            ),
+        )
+
+
+def _number(text: str) -> Decimal:
+    """A number as it is written; what no double can hold is refused, since readers choke on it."""
+    number = Decimal(text)
+    if number.adjusted() > 307:
+        raise _Refused("number_too_large", "a number is beyond what a double can hold")
+    return number
+
+
+_CALL: Final = msgspec.json.Decoder(_Call, float_hook=_number)
+_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
+
+
+def _json(value: Any) -> str:
+    return _ENCODER.encode(value).decode()
+
+
+def _read(raw: bytes) -> _Call:
+    if is_too_large(raw):
+        raise _Refused("too_large", "the event is longer than 32 KB")
+    try:
+        call = _decode(raw)
+    except msgspec.ValidationError:
+        raise _Refused("not_an_object", "a call is a JSON object") from None
+    except RecursionError:
+        raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels") from None
+    except (msgspec.DecodeError, ValueError):
+        raise _Refused("malformed", "no reader of JSON takes this event") from None
+    # Each level has a bracket, so most calls need no second look.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _is_deep(call):
+        raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels")
+    return call
+
+
+def _decode(raw: bytes) -> _Call:
+    if has_nul(raw):
+        return _CALL.decode(mend(raw))
+    try:
+        return _CALL.decode(raw)
+    except msgspec.ValidationError:
+        raise
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _CALL.decode(mend(raw))
+
+
+def _is_deep(call: _Call) -> bool:
+    parts = (call.traits, call.properties, call.context)
+    level: list[Any] = [part for part in parts if isinstance(part, (dict, list))]
+    for _ in range(MAX_DEPTH):
+        level = [
+            child
+            for node in level
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _event_name(said: object) -> str:
+    name = said.strip() if isinstance(said, str) else ""
+    if not 0 < len(name) <= MAX_REF_CHARACTERS:
+        raise _Refused(
+            "bad_event_name", f"`event` is a text of 1 to {MAX_REF_CHARACTERS} characters"
+        )
+    return name
+
+
+def _event_id(said: object, envelope: Envelope, index: int) -> str:
+    if first({"id": said}, "id") is None:
+        return f"{envelope.request_id}-{index}"
+    found = reference(said)
+    if found is None:
+        # Any other id in its place would make a retry count twice.
+        raise _Refused(
+            "bad_message_id", f"`messageId` is a text of 1 to {MAX_REF_CHARACTERS} characters"
+        )
+    return found
+
+
+def _object(value: object, reason: str) -> dict[str, Any]:
+    if value is None or value == "":
+        return {}
+    if not isinstance(value, dict):
+        raise _Refused(reason, f"`{reason.removeprefix('bad_')}` must be an object")
+    return value
