@@ -1,0 +1,1 @@
+"""What can be derived from one event alone, cheaply and without asking anyone."""

@@ -1,0 +1,154 @@
+"""
+What an event's context says in words that are the same for every source.
+
+Derived facts are kept outside of an event's personal part, so nothing here may tell who somebody
+is: hosts but no paths or addresses, the kind of a mail domain but not the domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+
+from customeros.schemas.event import Event
+from customeros.schemas.identifier import Identifier
+
+_CHARACTERS: Final = 100
+_NO_CONTEXT: Final = "{}"
+# Segment's names of a campaign's parts to their place in a URL.
+_CAMPAIGN: Final = {
+    "source": "utm_source",
+    "medium": "utm_medium",
+    "name": "utm_campaign",
+    "term": "utm_term",
+    "content": "utm_content",
+}
+_TOUCH: Final = (*(f"campaign_{part}" for part in _CAMPAIGN), "referrer_host")
+# Where anyone can have a mailbox, so that the domain says nothing about an employer.
+_PERSONAL_MAIL: Final = frozenset(
+    """
+    126.com 163.com aol.com fastmail.com free.fr gmail.com gmx.com gmx.de gmx.net googlemail.com
+    hey.com hotmail.co.uk hotmail.com hotmail.fr icloud.com laposte.net libero.it live.com mac.com
+    mail.com mail.ru me.com msn.com naver.com orange.fr outlook.com pm.me proton.me protonmail.com
+    qq.com t-online.de tutanota.com wanadoo.fr web.de yahoo.co.uk yahoo.com yahoo.fr yandex.com
+    yandex.ru ymail.com zoho.com
+    """.split()  # noqa: SIM905 - a list would be forty lines
+)
+_decode: Final = msgspec.json.Decoder().decode
+
+
+def enrich(event: Event) -> dict[str, str]:
+    """
+    Facts by name; a context that is not as expected gives fewer, never an error.
+
+    Names: `campaign_source|medium|name|term|content`, `referrer_host`, `page_host`, `language`,
+    `timezone`, `browser`, `platform`, `device` (`mobile`, `desktop`), `library`, `email_domain`
+    (`personal`, `company`).
+    """
+    personal = event.personal
+    if personal is None:
+        return {}
+    found: dict[str, str] = {}
+    if personal.context != _NO_CONTEXT:
+        try:
+            context = _decode(personal.context)
+        except msgspec.DecodeError:
+            context = None
+        if isinstance(context, dict):
+            found = _of_context(context)
+    kind = _mail_kind(personal.identifiers)
+    if kind:
+        found["email_domain"] = kind
+    return found
+
+
+def touch(enrichment: Mapping[str, str]) -> dict[str, str] | None:
+    """The part that tells what brought somebody here, if there is any."""
+    return {name: enrichment[name] for name in _TOUCH if name in enrichment} or None
+
+
+def _of_context(context: Mapping[str, Any]) -> dict[str, str]:
+    page = _object(context, "page")
+    agent = _object(context, "userAgentData")
+    page_host = _host(page.get("url"))
+    referrer = _host(page.get("referrer"))
+    mobile = agent.get("mobile")
+    locale = context.get("locale")
+    found = {
+        **_campaign(_object(context, "campaign"), page),
+        "referrer_host": referrer if referrer != page_host else None,
+        "page_host": page_host,
+        "language": _language(locale) if isinstance(locale, str) else None,
+        "timezone": context.get("timezone"),
+        "browser": _browser(agent.get("brands")),
+        "platform": agent.get("platform"),
+        "device": ("mobile" if mobile else "desktop") if isinstance(mobile, bool) else None,
+        "library": _object(context, "library").get("name"),
+    }
+    return {name: value[:_CHARACTERS] for name, value in found.items() if value and _is_text(value)}
+
+
+def _campaign(campaign: Mapping[str, Any], page: Mapping[str, Any]) -> dict[str, Any]:
+    """As the SDK read it, or from the page's own query."""
+    if campaign:
+        return {f"campaign_{part}": campaign.get(part) for part in _CAMPAIGN}
+    search = page.get("search")
+    if not isinstance(search, str) or "utm_" not in search:
+        return {}
+    try:
+        query = parse_qs(search.removeprefix("?"), max_num_fields=100)
+    except ValueError:
+        return {}
+    return {
+        f"campaign_{part}": query[name][-1] for part, name in _CAMPAIGN.items() if name in query
+    }
+
+
+def _host(url: Any) -> str | None:
+    if not isinstance(url, str) or "://" not in url:
+        return None
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _language(locale: str) -> str | None:
+    """The ISO 639 code of `en-US` or `pt_BR`."""
+    code = locale.replace("_", "-").partition("-")[0].lower()
+    return code if code.isascii() and code.isalpha() and len(code) in {2, 3} else None
+
+
+def _browser(brands: Any) -> str | None:
+    """The most telling of a user agent's brands, which come with decoys and in any order."""
+    if not isinstance(brands, list):
+        return None
+    names = [
+        brand["brand"]
+        for brand in brands
+        if isinstance(brand, dict) and isinstance(brand.get("brand"), str)
+    ]
+    # "Not A(Brand", "Not/A)Brand", …: https://wicg.github.io/ua-client-hints/#grease
+    real = [name for name in names if not ("Not" in name and "Brand" in name)]
+    own = [name for name in real if name != "Chromium"]
+    return min(own or real, default=None)
+
+
+def _mail_kind(identifiers: Iterable[Identifier]) -> str | None:
+    for identifier in identifiers:
+        if identifier.type == "email":
+            domain = identifier.value.rpartition("@")[2]
+            return "personal" if domain in _PERSONAL_MAIL else "company"
+    return None
+
+
+def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    found = parent.get(name)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()

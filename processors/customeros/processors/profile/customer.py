@@ -1,0 +1,253 @@
+"""The state of a customer, from what its identifiers contribute."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from customeros.processors.profile.bounds import STATE_BYTES, fitted_profile
+from customeros.processors.profile.fold import first_purposes
+from customeros.processors.profile.merge import merge, merge_consent
+from customeros.processors.profile.model import (
+    ConsentMark,
+    Contribution,
+    Profile,
+    TouchMark,
+    TraitMark,
+    canonical_bytes,
+)
+from customeros.schemas.customer import (
+    Consent,
+    CurrencyTotals,
+    CustomerState,
+    KnownIdentifier,
+    Metrics,
+    OpenThing,
+    Status,
+    TimelineEntry,
+    Touch,
+    Trait,
+)
+from customeros.schemas.identifier import IdentifierRules
+
+# A state's bytes: so many for identifiers, for the profile, and the rest for consent and framing.
+IDENTIFIER_BYTES: Final = 32 * 1024
+PROFILE_BYTES: Final = STATE_BYTES - IDENTIFIER_BYTES - 24 * 1024
+_IDENTIFIER_FRAME_BYTES: Final = 64
+_ALWAYS_FIT: Final = 20  # with values of 256 characters of four bytes
+_DIGEST_BYTES: Final = 16
+_UNSET: Final = "null"
+
+
+class Member(msgspec.Struct, frozen=True, array_like=True):
+    """One identifier's newest contribution, as the customer holds it."""
+
+    assignment_version: int
+    sequence: int
+    contribution: Contribution
+
+
+def customer_state(
+    workspace: str, customer_id: str, members: Mapping[str, Member], rules: IdentifierRules
+) -> CustomerState:
+    """
+    The active state of the customer whose identifiers, by key, are *members*; version 0.
+
+    While an identifier moves, two may be here of which a customer can have one (`rules`): the
+    one assigned last is shown, the other one is not, nor what it contributes, but what it
+    refuses stays refused.
+    """
+    shown = shown_members(members, rules)
+    known = tuple(shown[nid].contribution for nid in sorted(shown))
+    profile = fitted_profile(merge(c.profile for c in known), max_bytes=PROFILE_BYTES)
+    consent = first_purposes(
+        merge_consent([members[nid].contribution.consent for nid in sorted(members)])
+    )
+    return sealed(
+        CustomerState(
+            workspace=workspace,
+            customer_id=customer_id,
+            version=0,
+            identifiers=_identifiers(shown, rules),
+            traits={
+                name: _trait(mark)
+                for name, mark in sorted(profile.traits.items())
+                if mark.value != _UNSET
+            },
+            consent={purpose: _consent(mark) for purpose, mark in sorted(consent.items())},
+            metrics=_metrics(profile),
+            things=tuple(
+                OpenThing(
+                    kind=thing.kind,
+                    ref=thing.ref,
+                    state=thing.state,
+                    occurred_at=thing.occurred_at,
+                    event_id=thing.event_id,
+                    amount=thing.amount,
+                    currency=thing.currency,
+                )
+                for thing in profile.things
+            ),
+            timeline=tuple(
+                TimelineEntry(
+                    occurred_at=entry.occurred_at,
+                    event_id=entry.event_id,
+                    source=entry.source,
+                    family=entry.family,
+                    name=entry.name,
+                    ref=entry.ref,
+                )
+                for entry in profile.timeline
+            ),
+            sets={
+                name: dict(sorted(found.items())) for name, found in sorted(profile.sets.items())
+            },
+            first_touch=_touch(profile.first_touch),
+            last_touch=_touch(profile.last_touch),
+        )
+    )
+
+
+def retired_state(workspace: str, customer_id: str, *, merged_into: str | None) -> CustomerState:
+    """The state of a customer without identifiers: merged, or erased where they went nowhere."""
+    return sealed(
+        CustomerState(
+            workspace=workspace,
+            customer_id=customer_id,
+            version=0,
+            status=Status.ERASED if merged_into is None else Status.MERGED,
+            merged_into=merged_into,
+        )
+    )
+
+
+def sealed(state: CustomerState) -> CustomerState:
+    """*state* (of version 0) with its digest: over all that it says, not over when it was said."""
+    timeless = state
+    if any(known.since for known in state.identifiers):
+        timeless = msgspec.structs.replace(
+            state,
+            identifiers=tuple(msgspec.structs.replace(i, since=0) for i in state.identifiers),
+        )
+    digest = hashlib.blake2b(canonical_bytes(timeless), digest_size=_DIGEST_BYTES).hexdigest()
+    return msgspec.structs.replace(state, digest=digest)
+
+
+def shown_members(members: Mapping[str, Member], rules: IdentifierRules) -> Mapping[str, Member]:
+    """*members* without those that exceed a limit; of several, those assigned last stay."""
+    if len(members) < 2:
+        return members
+    by_type: dict[str, list[str]] = {}
+    for nid, member in members.items():
+        by_type.setdefault(member.contribution.type, []).append(nid)
+    hidden: set[str] = set()
+    for kind, nids in by_type.items():
+        limit = rules.type_of(kind).limit
+        if limit is not None and len(nids) > limit:
+            nids.sort(key=lambda nid: (-members[nid].assignment_version, nid))
+            hidden.update(nids[limit:])
+    return {nid: member for nid, member in members.items() if nid not in hidden}
+
+
+def _identifiers(
+    members: Mapping[str, Member], rules: IdentifierRules
+) -> tuple[KnownIdentifier, ...]:
+    last = _last_seen(members)
+    if len(members) > _ALWAYS_FIT:
+        members = _within_bytes(members, rules, last)
+    found = [
+        KnownIdentifier(
+            key=nid,
+            type=member.contribution.type,
+            value=member.contribution.value,
+            source=member.contribution.first.source,
+            first_seen_at=member.contribution.first.occurred_at,
+            last_seen_at=last[nid],
+            since=member.assignment_version,
+        )
+        for nid, member in members.items()
+    ]
+    found.sort(key=lambda known: (known.type, known.value or "", known.key))
+    return tuple(found)
+
+
+def _within_bytes(
+    members: Mapping[str, Member], rules: IdentifierRules, last: Mapping[str, int]
+) -> Mapping[str, Member]:
+    """As many as there is room for: by the priority of their types, then last seen."""
+    room = IDENTIFIER_BYTES
+    kept: dict[str, Member] = {}
+    for nid in sorted(
+        members,
+        key=lambda nid: (rules.type_of(members[nid].contribution.type).priority, -last[nid], nid),
+    ):
+        it = members[nid].contribution
+        room -= _IDENTIFIER_FRAME_BYTES + len(it.type) + len(it.first.source)
+        room -= len((it.value or "").encode())
+        if room < 0:
+            break
+        kept[nid] = members[nid]
+    return kept
+
+
+def _last_seen(members: Mapping[str, Member]) -> dict[str, int]:
+    """When each identifier was last seen, by the events of the customer it belongs to."""
+    found = {
+        nid: max(member.contribution.last_at, member.contribution.first.occurred_at)
+        for nid, member in members.items()
+    }
+    if len(found) > 1:
+        for member in members.values():
+            for nid, at in member.contribution.beside.items():
+                if at > found.get(nid, at):
+                    found[nid] = at
+    return found
+
+
+def _metrics(profile: Profile) -> Metrics:
+    return Metrics(
+        events=profile.events,
+        by_family=dict(sorted(profile.by_family.items())),
+        orders=profile.orders,
+        refunds=profile.refunds,
+        cancellations=profile.cancellations,
+        items=profile.items,
+        messages_in=profile.messages_in,
+        messages_out=profile.messages_out,
+        money={
+            currency: CurrencyTotals(placed=placed, refunded=refunded, cancelled=cancelled)
+            for currency, (placed, refunded, cancelled) in sorted(profile.money.items())
+        },
+        first_seen_at=profile.first_at,
+        last_seen_at=profile.last_at,
+        days=dict(sorted(profile.days.items())),
+    )
+
+
+def _trait(mark: TraitMark) -> Trait:
+    return Trait(
+        value=mark.value, source=mark.source, event_id=mark.event_id, occurred_at=mark.occurred_at
+    )
+
+
+def _consent(mark: ConsentMark) -> Consent:
+    return Consent(
+        granted=not mark.refused,
+        source=mark.source,
+        event_id=mark.event_id,
+        occurred_at=mark.occurred_at,
+    )
+
+
+def _touch(mark: TouchMark | None) -> Touch | None:
+    if mark is None:
+        return None
+    return Touch(
+        occurred_at=mark.occurred_at,
+        event_id=mark.event_id,
+        source=mark.source,
+        values=dict(sorted(mark.values.items())),
+    )

@@ -1,0 +1,115 @@
+"""Merge what identifiers contribute; any order, any grouping, the same result."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from customeros.processors.profile.fold import (
+    newest,
+    newest_days,
+    newest_members,
+    newest_things,
+    newest_traits,
+    within_long,
+)
+from customeros.processors.profile.model import (
+    EMPTY,
+    PURPOSES,
+    TIMELINE_ENTRIES,
+    ConsentMark,
+    Profile,
+    TraitMark,
+)
+
+T = TypeVar("T")
+
+
+def merge(profiles: Iterable[Profile]) -> Profile:
+    """The profile of all the events of *profiles*, none of which may be in two of them."""
+    parts = [profile for profile in profiles if profile.events]
+    if len(parts) < 2:
+        return parts[0] if parts else EMPTY
+    return Profile(
+        events=sum(p.events for p in parts),
+        by_family=_added(p.by_family for p in parts),
+        orders=sum(p.orders for p in parts),
+        refunds=sum(p.refunds for p in parts),
+        cancellations=sum(p.cancellations for p in parts),
+        items=within_long(sum(p.items for p in parts)),
+        messages_in=sum(p.messages_in for p in parts),
+        messages_out=sum(p.messages_out for p in parts),
+        money=_money(parts),
+        first_at=_best(min, (p.first_at for p in parts)),
+        last_at=_best(max, (p.last_at for p in parts)),
+        days=newest_days(_added(p.days for p in parts)),
+        traits=_traits(parts),
+        things=newest_things((), (thing for p in parts for thing in p.things)),
+        timeline=newest((), (entry for p in parts for entry in p.timeline), TIMELINE_ENTRIES),
+        sets=_sets(parts),
+        first_touch=_best(min, (p.first_touch for p in parts)),
+        last_touch=_best(max, (p.last_touch for p in parts)),
+    )
+
+
+def merge_consent(members: Sequence[dict[str, ConsentMark]]) -> dict[str, ConsentMark]:
+    """
+    The most restrictive of the members' decisions: one refusal refuses.
+
+    A member whose purposes are full does not remember those after its last by name, so nobody
+    else's grant of such a purpose counts: what is unknown is refused.
+    """
+    if len(members) == 1:
+        return members[0]
+    found: dict[str, ConsentMark] = {}
+    for consent in members:
+        for purpose, mark in consent.items():
+            known = found.get(purpose)
+            if known is None or (mark.refused, mark) > (known.refused, known):
+                found[purpose] = mark
+    last = min((max(c) for c in members if len(c) >= PURPOSES), default=None)
+    if last is None:
+        return found
+    return {p: mark for p, mark in found.items() if mark.refused or p <= last}
+
+
+def _added(counts: Iterable[dict[T, int]]) -> dict[T, int]:
+    total: Counter[T] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(total)
+
+
+def _money(parts: Iterable[Profile]) -> dict[str, tuple[int, int, int]]:
+    found: dict[str, tuple[int, int, int]] = {}
+    for part in parts:
+        for currency, (placed, refunded, cancelled) in part.money.items():
+            sums = found.get(currency, (0, 0, 0))
+            found[currency] = (sums[0] + placed, sums[1] + refunded, sums[2] + cancelled)
+    return {c: (within_long(p), within_long(r), within_long(x)) for c, (p, r, x) in found.items()}
+
+
+def _traits(parts: Iterable[Profile]) -> dict[str, TraitMark]:
+    found: dict[str, TraitMark] = {}
+    for part in parts:
+        for name, mark in part.traits.items():
+            known = found.get(name)
+            if known is None or mark > known:
+                found[name] = mark
+    return newest_traits(found)
+
+
+def _sets(parts: Iterable[Profile]) -> dict[str, dict[str, int]]:
+    found: dict[str, dict[str, int]] = {}
+    for part in parts:
+        for name, members in part.sets.items():
+            union = found.setdefault(name, {})
+            for member, at in members.items():
+                union[member] = max(at, union.get(member, at))
+    return {name: newest_members(members) for name, members in found.items()}
+
+
+def _best(choose: Callable[[Iterable[T]], T], values: Iterable[T | None]) -> T | None:
+    known = [value for value in values if value is not None]
+    return choose(known) if known else None

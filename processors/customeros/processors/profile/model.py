@@ -1,0 +1,198 @@
+"""What one identifier's events add up to: every field merges in any order to the same value."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from customeros.schemas.event import Event
+
+# Each bound keeps the greatest by a rank that only ever grows for a given key, so what is dropped
+# would be dropped again whatever comes later: the order of arrival cannot show.
+TIMELINE_ENTRIES: Final = 50
+THINGS: Final = 50
+TRAITS: Final = 64
+SET_MEMBERS: Final = 32
+DAYS: Final = 90
+PURPOSES: Final = 32
+NEIGHBOURS: Final = 32
+
+NAME_CHARACTERS: Final = 100
+PURPOSE_CHARACTERS: Final = 64
+TRAIT_CHARACTERS: Final = 1_024
+
+DAY_MS: Final = 86_400_000
+# Sums are 64 bits wide where others read them. One amount is bounded so that they fit.
+MAX_AMOUNT: Final = 10**15
+MAX_LONG: Final = 2**63 - 1
+
+
+class First(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """The earliest event that names an identifier; ordered by time, then event id."""
+
+    occurred_at: int
+    event_id: str
+    source: str
+
+
+class TraitMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """The greatest stays: newest, then by its source's priority, then by event id."""
+
+    occurred_at: int
+    priority: int
+    event_id: str
+    source: str
+    value: str
+
+
+class ConsentMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """The greatest stays: newest, and of one moment the refusal."""
+
+    occurred_at: int
+    refused: bool
+    event_id: str
+    source: str
+
+
+class ThingMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """What the newest event said of the thing `(kind, ref)`."""
+
+    occurred_at: int
+    event_id: str
+    source: str
+    kind: str
+    ref: str
+    state: str
+    amount: int | None = None
+    currency: str | None = None
+
+
+class TimelineMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+    occurred_at: int
+    event_id: str
+    source: str
+    family: str
+    name: str
+    ref: str | None = None
+
+
+class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """What brought the customer here, as one event tells it."""
+
+    occurred_at: int
+    event_id: str
+    source: str
+    values: dict[str, str]
+
+
+class Profile(msgspec.Struct, frozen=True, array_like=True):
+    """
+    Events folded; the empty profile folds nothing.
+
+    Args:
+        money: currency to minor units placed, refunded, cancelled.
+        days: ISO date (UTC) to events of that day; the newest `DAYS` with any.
+        things, timeline: newest first.
+        sets: name to members, each with the time it was last seen.
+    """
+
+    events: int = 0
+    by_family: dict[str, int] = {}
+    orders: int = 0
+    refunds: int = 0
+    cancellations: int = 0
+    items: int = 0
+    messages_in: int = 0
+    messages_out: int = 0
+    money: dict[str, tuple[int, int, int]] = {}
+    first_at: int | None = None
+    last_at: int | None = None
+    days: dict[str, int] = {}
+    traits: dict[str, TraitMark] = {}
+    things: tuple[ThingMark, ...] = ()
+    timeline: tuple[TimelineMark, ...] = ()
+    sets: dict[str, dict[str, int]] = {}
+    first_touch: TouchMark | None = None
+    last_touch: TouchMark | None = None
+
+
+EMPTY: Final = Profile()
+
+
+class Contribution(msgspec.Struct, frozen=True, array_like=True):
+    """
+    What one identifier brings to the customer it belongs to.
+
+    Args:
+        last_at: newest event keyed by this identifier, ms; 0: none is.
+        beside: other identifiers of those events, by key, to when each was last seen there.
+        consent: of every event that names the identifier, keyed by it or not.
+    """
+
+    type: str
+    value: str | None
+    first: First
+    last_at: int = 0
+    beside: dict[str, int] = {}
+    consent: dict[str, ConsentMark] = {}
+    profile: Profile = EMPTY
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True):
+    """
+    One record of `profile.contributions`: what `nid` brings to `customer_id` from now on.
+
+    Args:
+        sequence: grows with each record of this identifier.
+        contribution: None: the identifier is no (longer) member of this customer.
+        moved_to: where it belongs now; None with no contribution: it was erased.
+    """
+
+    workspace: str
+    customer_id: str
+    nid: str
+    epoch: int
+    assignment_version: int
+    sequence: int
+    contribution: Contribution | None
+    moved_to: str | None = None
+
+
+class Fact(NamedTuple):
+    """
+    An event as it is folded.
+
+    Args:
+        priority: of its source; of two trait values from one moment the higher stays.
+        touch: campaign and referrer, if the event tells any.
+    """
+
+    event: Event
+    priority: int = 0
+    touch: dict[str, str] | None = None
+
+
+# Equal values give equal bytes: keys of maps are written in ascending order.
+_encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
+_decoder: Final = msgspec.msgpack.Decoder(Change)
+
+
+def canonical_bytes(value: Any) -> bytes:
+    """Msgpack of a value of this module; equal values give equal bytes."""
+    return _encoder.encode(value)
+
+
+def encode_change(change: Change) -> bytes:
+    """The bytes of one record of `profile.contributions`."""
+    return _encoder.encode(change)
+
+
+def decode_change(data: bytes) -> Change:
+    """
+    The record that *data* holds.
+
+    Raises:
+        msgspec.DecodeError: it holds none.
+    """
+    return _decoder.decode(data)
