@@ -11,7 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from customeros.ops.dead_letter_log import Found, read_dead_letters, replay_one
+from customeros.ops.dead_letter_log import Found, Replay, read_dead_letters
+from customeros.runtime.config import read_config
+from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="Records that could not be processed.")
@@ -73,20 +75,21 @@ def replay(
     if not letter_ids and not every and reason is None:
         raise typer.BadParameter("name some ids, or --reason REASON, or --all")
     settings = read_settings()
-    letters = read_dead_letters(settings)
     wanted = [
         f
-        for f in letters
+        for f in read_dead_letters(settings)
         if (not letter_ids or f.id in letter_ids) and reason in {None, f.letter.reason}
     ]
     missing = set(letter_ids or ()) - {f.id for f in wanted}
     if missing:
         raise typer.BadParameter(f"no such dead letter: {', '.join(sorted(missing))}")
+    again = Replay(settings, read_config(settings), read_secrets(settings))
     failed = 0
     for one in wanted:
-        refusal = replay_one(settings, one.letter)
+        refusal = again.send(one)
         failed += refusal is not None
         typer.echo(f"{one.id}: {refusal or 'sent again'}")
+    again.close()
     typer.echo(f"{len(wanted) - failed} sent again, {failed} refused again")
     raise typer.Exit(1 if failed else 0)
 

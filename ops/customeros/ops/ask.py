@@ -1,0 +1,89 @@
+"""`customeros customer`: what is known of one customer, asked of the API."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+
+from customeros.ops.customer_view import customer_view
+from customeros.runtime.errors import Misconfigured, Unavailable
+from customeros.runtime.secrets import read_secrets
+from customeros.runtime.settings import Settings, read_settings
+
+app = typer.Typer(no_args_is_help=True, help="One customer, all round.")
+
+_ANSWER_SECONDS: Final = 10.0
+
+
+class NotKnown(Exception):
+    """There is no such customer, or the question is malformed; the text says which."""
+
+
+@app.callback()
+def customer() -> None:
+    """One customer, all round."""
+
+
+@app.command()
+def show(
+    identifier: Annotated[
+        str, typer.Argument(help="type:value, as email:ada@example.com, or a customer id.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Who it is, identifiers, traits with source and time, money, conversations, timeline."""
+    settings = read_settings()
+    try:
+        found = fetch_customer(settings, identifier)
+    except NotKnown as error:
+        typer.echo(f"customeros: {error}", err=True)
+        raise typer.Exit(1) from None
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+    else:
+        Console().print(customer_view(found))
+
+
+def fetch_customer(settings: Settings, identifier: str) -> dict[str, Any]:
+    """
+    The customer as the API gives it.
+
+    Raises:
+        NotKnown: there is none, or *identifier* is malformed.
+        Unavailable: no API answers.
+        Misconfigured: the API takes another token than this home holds.
+    """
+    path = urllib.parse.quote(identifier, safe=":@")
+    url = f"http://{settings.api.host}:{settings.api.port}/v1/customers/{path}"
+    token = read_secrets(settings).api_token
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    try:
+        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise Misconfigured(
+                f"the API on port {settings.api.port} runs with another home: set CUSTOMEROS_HOME"
+            ) from None
+        if error.code in (400, 404, 410):
+            raise NotKnown(_told(error)) from None
+        raise Unavailable("the API") from error
+    except (urllib.error.URLError, TimeoutError) as error:
+        raise Unavailable(
+            f"the API at {settings.api.host}:{settings.api.port} (is `customeros up` running?)"
+        ) from error
+
+
+def _told(error: urllib.error.HTTPError) -> str:
+    try:
+        answer = json.load(error)
+        return str(answer["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return f"the API answered {error.code}"
