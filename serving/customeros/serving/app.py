@@ -1,0 +1,108 @@
+"""The API: which path is answered by what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from customeros.runtime.errors import Unavailable
+from customeros.runtime.metrics import REQUEST_SECONDS, REQUESTS
+from customeros.serving.answers import Refused, answer, failure, refused, unavailable
+from customeros.serving.customers import CustomerAnswers, Knowledge
+from customeros.serving.registry import ReadOnlyRegistry
+
+STAGE: Final = "api"
+_REGISTRY_METHODS: Final = ["GET", "POST", "PUT", "DELETE"]
+
+
+def build_api(
+    knowledge: Knowledge,
+    registry: ReadOnlyRegistry,
+    *,
+    health: Callable[[], Mapping[str, bool]],
+) -> Starlette:
+    """
+    The API as an ASGI application.
+
+    Args:
+        health: what the API lives from and whether each is up to date, for `/readyz`.
+    """
+
+    async def healthz(request: Request) -> Response:
+        return answer({"status": "alive"})
+
+    async def readyz(request: Request) -> Response:
+        found = health()
+        ready = all(found.values())
+        return answer({"ready": ready, **found}, status=200 if ready else 503)
+
+    async def metrics(request: Request) -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return Starlette(
+        routes=[
+            Route("/v1/customers/{who:path}", CustomerAnswers(knowledge).__call__),
+            Route("/registry", registry.__call__, methods=_REGISTRY_METHODS),
+            Route("/registry/{path:path}", registry.__call__, methods=_REGISTRY_METHODS),
+            Route("/healthz", healthz),
+            Route("/readyz", readyz),
+            Route("/metrics", metrics),
+        ],
+        middleware=[Middleware(Measured)],
+        exception_handlers={
+            Refused: refused,
+            Unavailable: unavailable,
+            HTTPException: _http_error,
+        },
+    )
+
+
+class Measured:
+    """Counts and times requests by route; a route is one of a few, never a path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started, status = time.perf_counter(), 500
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        finally:
+            route = route_of(scope["path"])
+            REQUESTS.labels(STAGE, route, str(status)).inc()
+            REQUEST_SECONDS.labels(STAGE, route).observe(time.perf_counter() - started)
+
+
+def route_of(path: str) -> str:
+    """The metric label of a path."""
+    if path.startswith("/v1/customers/"):
+        return "customer_events" if path.endswith("/events") else "customer"
+    first = path.split("/", 2)[1] if path.startswith("/") else ""
+    return first if first in {"registry", "healthz", "readyz", "metrics"} else "other"
+
+
+def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class alone
+    return failure(
+        error.status_code, f"http_{error.status_code}", error.detail, headers=error.headers
+    )

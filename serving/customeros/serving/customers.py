@@ -1,0 +1,129 @@
+"""Answers about customers: `/v1/customers/WHO` and `/v1/customers/WHO/events`."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
+
+from anyio.to_thread import run_sync
+from starlette.requests import Request
+from starlette.responses import Response
+
+from customeros.runtime.config import Workspace
+from customeros.schemas.customer import Status
+from customeros.schemas.identifier import Identifier, identifier_key
+from customeros.sdk.lookup import Customers, Found
+from customeros.serving import render
+from customeros.serving.answers import Refused, answer
+from customeros.serving.events import NEWEST, Events, cursor_text, read_cursor
+from customeros.serving.reference import Asked, read_path
+
+MAX_EVENTS: Final = 500
+_DEFAULT_EVENTS: Final = 50
+
+
+class Knowledge(NamedTuple):
+    """
+    What the answers come from.
+
+    Args:
+        ready: whether the copies behind `customers` hold all there is.
+        workspaces: the one that is meant without `?workspace=` comes first.
+    """
+
+    customers: Customers
+    events: Events
+    ready: Callable[[], bool]
+    workspaces: Mapping[str, Workspace]
+    workspace_key: Callable[[str], bytes]
+    token: str
+
+
+class CustomerAnswers:
+    """The endpoint of both paths."""
+
+    def __init__(self, knowledge: Knowledge) -> None:
+        self._know = knowledge
+        self._bearer = f"bearer {knowledge.token}".encode()
+        self._default = next(iter(knowledge.workspaces))
+        self._keys = {name: knowledge.workspace_key(name) for name in knowledge.workspaces}
+
+    async def __call__(self, request: Request) -> Response:
+        self._authenticate(request)
+        workspace = self._workspace(request)
+        asked = read_path(request.scope["raw_path"], workspace.identifiers)
+        found = self._find(workspace.name, asked)
+        if asked.events:
+            return await self._events(request, found)
+        return answer(render.customer(found.state, merged_from=found.merged_from))
+
+    def _authenticate(self, request: Request) -> None:
+        given = request.headers.get("authorization", "")
+        scheme, _, token = given.partition(" ")
+        presented = f"{scheme.lower()} {token.strip()}".encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(presented, self._bearer):
+            raise Refused(
+                401,
+                "unauthorized",
+                "send `Authorization: Bearer TOKEN` with the API's token",
+                headers={"WWW-Authenticate": 'Bearer realm="customeros"'},
+            )
+
+    def _workspace(self, request: Request) -> Workspace:
+        name = request.query_params.get("workspace", self._default)
+        workspace = self._know.workspaces.get(name)
+        if workspace is None:
+            raise Refused(404, "unknown_workspace", "there is no workspace of this name")
+        return workspace
+
+    def _find(self, workspace: str, asked: Asked) -> Found:
+        if not self._know.ready():
+            raise _try_again("not_ready", "the customers are still being read; try again")
+        if isinstance(asked.who, Identifier):
+            key = identifier_key(self._keys[workspace], asked.who)
+            found = self._know.customers.by_key(workspace, key)
+        else:
+            found = self._know.customers.by_id(workspace, asked.who)
+        if found is None:
+            raise Refused(404, "unknown_customer", "nobody is known by this")
+        match found.state.status:
+            case Status.ACTIVE:
+                return found
+            case Status.ERASED:
+                raise Refused(410, "erased", "this customer was erased")
+            case Status.MERGED:
+                raise _try_again("merging", "this customer is being merged; try again")
+
+    async def _events(self, request: Request, found: Found) -> Response:
+        limit = _limit(request.query_params.get("limit"))
+        before = request.query_params.get("before")
+        cursor = NEWEST if before is None else read_cursor(before)
+        state = found.state
+        keys = [identifier.key for identifier in state.identifiers]
+
+        def read() -> list[render.Row]:
+            # One more than asked for tells whether there is another page.
+            return self._know.events.before(state.workspace, keys, cursor, limit=limit + 1)
+
+        rows = await run_sync(read)
+        page = rows[:limit]
+        return answer(
+            {
+                "customer_id": state.customer_id,
+                "events": [render.event(row) for row in page],
+                "next": cursor_text(page[-1]) if len(rows) > limit else None,
+            }
+        )
+
+
+def _limit(text: str | None) -> int:
+    if text is None:
+        return _DEFAULT_EVENTS
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_EVENTS:
+        raise Refused(400, "malformed_limit", f"limit is a number from 1 to {MAX_EVENTS}")
+    return int(text)
+
+
+def _try_again(code: str, message: str) -> Refused:
+    return Refused(503, code, message, headers={"Retry-After": "1"})

@@ -1,0 +1,147 @@
+"""The events of a customer from ClickHouse, newest first, page by page."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import threading
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+import clickhouse_connect
+import msgspec
+from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+
+from customeros.runtime.errors import Unavailable
+from customeros.runtime.settings import ClickHouse
+from customeros.serving.answers import Refused
+from customeros.serving.render import Row
+
+_CONNECT_SECONDS: Final = 2
+_ANSWER_SECONDS: Final = 10
+# Database or table unknown: the sink has not made them yet.
+_NOT_YET: Final = ("Code: 60", "Code: 81", "UNKNOWN_TABLE", "UNKNOWN_DATABASE")
+
+# `identifier_key` is what events keep; asking by the keys of the state needs no join with
+# assignments and agrees with the state that was answered.
+_QUERY: Final = """
+SELECT event_id, source, family, kind, name,
+       toUnixTimestamp64Milli(occurred_at) AS occurred_ms,
+       toUnixTimestamp64Milli(received_at) AS received_ms,
+       account_id, order_id, order_action, amount, currency,
+       channel, direction, conversation_id, author, text,
+       traits, properties, context, enrichment
+FROM events
+WHERE workspace = {workspace:String}
+  AND identifier_key IN {keys:Array(String)}
+  AND occurred_at <= fromUnixTimestamp64Milli({at:Int64}, 'UTC')
+  AND (toUnixTimestamp64Milli(occurred_at), source, event_id) < ({at:Int64}, {source:String}, {event:String})
+ORDER BY occurred_at DESC, source DESC, event_id DESC
+LIMIT {limit:UInt32}
+"""  # noqa: E501
+
+
+class Cursor(NamedTuple):
+    """A place in the order of events; two of the same millisecond differ in source and id."""
+
+    occurred_at: int
+    source: str = ""
+    event_id: str = ""
+
+
+# After every event that can be: times end with the year 2299 in ClickHouse.
+NEWEST: Final = Cursor(10_413_791_999_999)
+
+
+class Events(Protocol):
+    """Where events are kept."""
+
+    def before(
+        self, workspace: str, keys: Sequence[str], cursor: Cursor, *, limit: int
+    ) -> list[Row]:
+        """
+        Events of these identifiers before *cursor*, newest first; blocks.
+
+        Raises:
+            Unavailable: no answer; try again.
+        """
+        ...
+
+
+class ClickHouseEvents:
+    """Events in ClickHouse; connects at the first question, and anew after a failure."""
+
+    def __init__(self, url: str, clickhouse: ClickHouse) -> None:
+        self._url = url
+        self._clickhouse = clickhouse
+        self._connecting = threading.Lock()
+        self._client: Any = None
+
+    def before(
+        self, workspace: str, keys: Sequence[str], cursor: Cursor, *, limit: int
+    ) -> list[Row]:
+        asked = {
+            "workspace": workspace,
+            "keys": list(keys),
+            "at": cursor.occurred_at,
+            "source": cursor.source,
+            "event": cursor.event_id,
+            "limit": limit,
+        }
+        try:
+            return list(self._connected().query(_QUERY, parameters=asked).named_results())
+        except OperationalError as error:
+            raise Unavailable("clickhouse") from error
+        except DatabaseError as error:
+            if any(code in str(error) for code in _NOT_YET):
+                raise Unavailable("clickhouse", retry_after=2) from error
+            raise
+
+    def _connected(self) -> Any:
+        with self._connecting:
+            if self._client is None:
+                self._client = clickhouse_connect.get_client(
+                    dsn=self._url,
+                    username=self._clickhouse.user,
+                    password=self._clickhouse.password.get_secret_value(),
+                    database=self._clickhouse.database,
+                    connect_timeout=_CONNECT_SECONDS,
+                    send_receive_timeout=_ANSWER_SECONDS,
+                    autogenerate_session_id=False,  # one client for all threads
+                    query_limit=0,
+                )
+            return self._client
+
+
+def cursor_text(row: Row) -> str:
+    """The cursor behind *row*, as `before` takes it."""
+    place = [row["occurred_ms"], row["source"], row["event_id"]]
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def read_cursor(text: str) -> Cursor:
+    """
+    A cursor that an answer gave, or a time: events before it.
+
+    Raises:
+        Refused: 400, it is neither.
+    """
+    if text[:1].isdigit():
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError:
+            raise _malformed() from None
+        aware = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return Cursor(round(aware.timestamp() * 1000))
+    try:
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        return Cursor(*msgspec.json.decode(data, type=tuple[int, str, str]))
+    except (binascii.Error, msgspec.DecodeError, ValueError):
+        raise _malformed() from None
+
+
+def _malformed() -> Refused:
+    return Refused(
+        400, "malformed_before", "before is the `next` of an answer, or a time in ISO 8601"
+    )

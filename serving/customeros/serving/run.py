@@ -1,0 +1,117 @@
+"""The process `customeros api`: live copies in memory, ClickHouse behind, HTTP in front."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+
+from customeros.runtime.config import read_config
+from customeros.runtime.errors import Misconfigured
+from customeros.runtime.secrets import read_secrets
+from customeros.runtime.settings import Settings
+from customeros.schemas.topics import ASSIGNMENTS, CUSTOMER_STATE
+from customeros.sdk import Customers, LiveCopy
+from customeros.serving.app import build_api
+from customeros.serving.customers import Knowledge
+from customeros.serving.events import ClickHouseEvents
+from customeros.serving.registry import ReadOnlyRegistry
+
+# What a supervisor starts again: EX_SOFTWARE of sysexits.
+CRASHED: Final = 70
+_DRAIN_SECONDS: Final = 5
+_WATCH_SECONDS: Final = 0.5
+
+
+def run_api(settings: Settings) -> int:
+    """
+    Serve until SIGTERM or SIGINT; the exit code.
+
+    Raises:
+        Misconfigured: the configuration is wrong, or the port is taken.
+    """
+    config, secrets = read_config(settings), read_secrets(settings)
+    prefix = settings.kafka.topic_prefix
+    listening = _listen(settings)
+    copies = [
+        LiveCopy(prefix + topic.name, settings.kafka_client)
+        for topic in (CUSTOMER_STATE, ASSIGNMENTS)
+    ]
+    states, assignments = copies
+    knowledge = Knowledge(
+        customers=Customers(states, assignments),
+        events=ClickHouseEvents(settings.clickhouse_url, settings.clickhouse),
+        ready=lambda: states.ready and assignments.ready,
+        workspaces=config.workspaces,
+        workspace_key=secrets.workspace_key,
+        token=secrets.api_token,
+    )
+    app = build_api(
+        knowledge,
+        ReadOnlyRegistry(prefix),
+        health=lambda: {copy.topic.removeprefix(prefix): copy.ready for copy in copies},
+    )
+    server = _Server(
+        uvicorn.Config(
+            app,
+            loop="uvloop",
+            http="httptools",
+            lifespan="off",
+            access_log=False,  # paths hold identifiers
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=_DRAIN_SECONDS,
+        )
+    )
+    structlog.get_logger().info("api_started", port=settings.api.port)
+    try:
+        for copy in copies:
+            copy.start()
+        with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
+            runner.run(_serve(server, listening, copies))
+    finally:
+        for copy in copies:
+            copy.stop()
+    return CRASHED if any(copy.failure for copy in copies) else 0
+
+
+class _Server(uvicorn.Server):
+    """Ends on a signal as asked; uvicorn's own would then raise the signal once more."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
+async def _serve(
+    server: uvicorn.Server, listening: socket.socket, copies: Sequence[LiveCopy]
+) -> None:
+    """Serve until told to stop, or until a copy has died: stale answers are worse than none."""
+    serving = asyncio.ensure_future(server.serve(sockets=[listening]))
+    while not serving.done():
+        await asyncio.wait({serving}, timeout=_WATCH_SECONDS)
+        server.should_exit |= any(copy.failure is not None for copy in copies)
+    serving.result()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.api.host, settings.api.port))
+    except OSError as error:
+        listening.close()
+        raise Misconfigured(
+            f"port {settings.api.port} of {settings.api.host} cannot be used ({error.strerror}): "
+            "CUSTOMEROS_API__PORT names another"
+        ) from error
+    return listening
