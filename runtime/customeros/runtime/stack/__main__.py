@@ -28,11 +28,14 @@ def main(arguments: list[str]) -> int:
 
                 print(resolve_lock(), end="")
                 return 0
+            case _:
+                print(
+                    "python -m customeros.runtime.stack kafka | clickhouse | lock", file=sys.stderr
+                )
+                return 2
     except Misconfigured as error:
         print(error, file=sys.stderr)
         return 1
-    print("python -m customeros.runtime.stack kafka | clickhouse | lock", file=sys.stderr)
-    return 2
 
 
 if __name__ == "__main__":

@@ -172,10 +172,10 @@ def kafka_answers(host: str, port: int, *, seconds: float = 1.0) -> bool:
         with socket.create_connection((host, port), timeout=seconds) as connection:
             connection.sendall(struct.pack(">i", len(request)) + request)
             with connection.makefile("rb") as answer:
-                size, _correlation, brokers = struct.unpack(">iii", answer.read(12))
+                brokers: int = struct.unpack(">iii", answer.read(12))[2]
     except (OSError, struct.error):
         return False
-    return size > 0 and brokers > 0
+    return brokers > 0
 
 
 def _config(settings: Settings) -> Path:

@@ -46,6 +46,12 @@ def port_holder(port: int) -> str | None:
     return None
 
 
+def taken_port_sentence(port: int, variable: str) -> str:
+    """Who has the port and what to do about it, for the operator."""
+    holder = port_holder(port) or "another process"
+    return f"Port {port} is taken by {holder}: stop it, or set {variable} to another port."
+
+
 def _listening_inodes(port: int) -> set[str]:
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):

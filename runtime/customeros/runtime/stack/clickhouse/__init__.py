@@ -1,0 +1,1 @@
+"""ClickHouse's engine (chDB) behind ClickHouse's HTTP protocol; any ordinary client will do."""
