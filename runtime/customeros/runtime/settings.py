@@ -36,6 +36,9 @@ class ClickHouse(_Section):
     port: int = Field(8123, gt=0, lt=65536, description="of the embedded engine")
     user: str = "default"
     password: SecretStr = SecretStr("")
+    reader_password: SecretStr = Field(
+        SecretStr(""), description="of the embedded engine's read-only user `reader`; empty: none"
+    )
     database: str = Field("customeros", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     batch_rows: int = Field(10_000, gt=0, description="rows gathered before one insert")
     flush_seconds: float = Field(0.2, gt=0, description="longest time a row waits for its batch")
