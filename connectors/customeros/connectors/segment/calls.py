@@ -251,8 +251,10 @@ def _read(raw: bytes) -> _Call:
         raise _Refused("too_large", "the event is longer than 32 KB")
     try:
         call = _decode(raw)
-    except msgspec.ValidationError:
-        raise _Refused("not_an_object", "a call is a JSON object") from None
+    except msgspec.ValidationError as error:
+        if raw.lstrip()[:1] == b"{":
+            raise _Refused("number_too_large", "a number has thousands of digits") from error
+        raise _Refused("not_an_object", "a call is a JSON object") from error
     except RecursionError:
         raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels") from None
     except (msgspec.DecodeError, ValueError):
