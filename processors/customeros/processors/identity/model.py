@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -106,11 +106,11 @@ def edge_of(link: Link) -> Edge:
     )
 
 
-def pairs_among(keys: Iterable[str], neighbours: dict[str, Node]) -> list[Pair]:
-    """Every pair of neighbours of which both are in *neighbours*, once."""
+def pairs_among(nodes: Mapping[str, Node]) -> list[Pair]:
+    """Every two of *nodes* that are neighbours, once."""
     return [
         (key, other)
-        for key in keys
-        for other in neighbours[key].neighbours
-        if key < other and other in neighbours
+        for key, node in nodes.items()
+        for other in node.neighbours
+        if key < other and other in nodes
     ]

@@ -38,7 +38,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
 
     workspace: str
     identifiers: IdentifierRules = IdentifierRules()
-    strengths: Mapping[str, Strength] = STRENGTHS
+    strengths: Mapping[str, Strength] = msgspec.field(default_factory=lambda: STRENGTHS)
     blocked: frozenset[str] = frozenset()
     members: int = MAX_MEMBERS
 

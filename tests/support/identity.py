@@ -1,0 +1,308 @@
+"""Evidence made small, a graph in dicts, and an offline judge that shares no code with either."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
+
+from hypothesis import strategies as st
+
+from customeros.processors.identity.graph import Changes, Rejected, update
+from customeros.processors.identity.model import Conflict, Edge, Node, Pair
+from customeros.processors.identity.rules import Rules
+from customeros.schemas.identifier import (
+    IdentifierKey,
+    IdentifierRules,
+    IdentifierType,
+    customer_id,
+)
+from customeros.schemas.identity import (
+    Assignment,
+    Cut,
+    Endpoint,
+    Evidence,
+    EvidenceKind,
+    Link,
+    Refusal,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+WORKSPACE = "shop"
+TYPES = {"u": "user_id", "e": "email", "a": "anonymous_id", "d": "device_id"}
+
+# Small limits, so that a few identifiers reach each of them.
+SMALL = Rules(
+    workspace=WORKSPACE,
+    identifiers=IdentifierRules(
+        types={
+            "user_id": IdentifierType(limit=1, degree=5),
+            "email": IdentifierType(limit=2, degree=3),
+            "anonymous_id": IdentifierType(degree=3),
+            "device_id": IdentifierType(degree=2),
+        }
+    ),
+    members=6,
+)
+
+
+def endpoint(key: str, at: int, event: str = "", *, epoch: int = 0) -> Endpoint:
+    """The identifier *key*, whose first letter says its type."""
+    return Endpoint(
+        key=key, type=TYPES[key[0]], first_seen_at=at, first_event_id=event, epoch=epoch
+    )
+
+
+def link(
+    a: str,
+    b: str,
+    at: int,
+    *,
+    strength: int = 1,
+    event: str | None = None,
+    epochs: tuple[int, int] = (0, 0),
+    workspace: str = WORKSPACE,
+) -> Evidence:
+    """An event at *at* that says that *a* and *b* belong together, and knows of no earlier one."""
+    event = event or f"ev{at}"
+    return Evidence(
+        workspace=workspace,
+        kind=EvidenceKind.LINK,
+        link=Link(
+            a=endpoint(a, at, event, epoch=epochs[0]),
+            b=endpoint(b, at, event, epoch=epochs[1]),
+            strength=strength,
+            occurred_at=at,
+            event_id=event,
+            source="web",
+            rule="seen_together",
+        ),
+    )
+
+
+def seen(key: str, at: int, *, epoch: int = 0) -> Evidence:
+    return Evidence(
+        workspace=WORKSPACE,
+        kind=EvidenceKind.SEEN,
+        seen=endpoint(key, at, f"ev{at}", epoch=epoch),
+    )
+
+
+def erase(key: str, at: int, *, epoch: int = 1) -> Evidence:
+    return Evidence(
+        workspace=WORKSPACE, kind=EvidenceKind.ERASE, erase=endpoint(key, at, epoch=epoch)
+    )
+
+
+def cut(
+    cut_id: str, left: Iterable[str], right: Iterable[str], *, version: int = 1, on: bool = True
+) -> Evidence:
+    return Evidence(
+        workspace=WORKSPACE,
+        kind=EvidenceKind.CUT,
+        cut=Cut(
+            cut_id=cut_id,
+            version=version,
+            on=on,
+            left=tuple(left),
+            right=tuple(right),
+            by="ada",
+            why="not the same person",
+        ),
+    )
+
+
+keys = st.sampled_from(["u1", "u2", "u3", "e1", "e2", "e3", "a1", "a2", "a3", "a4", "d1", "d2"])
+moments = st.integers(0, 9)
+pairs = st.lists(keys, min_size=2, max_size=2, unique=True)
+
+
+@st.composite
+def links(draw: st.DrawFn, epochs: bool = False) -> Evidence:
+    a, b = draw(pairs)
+    raised = draw(st.tuples(st.integers(0, 1), st.integers(0, 1))) if epochs else (0, 0)
+    at = draw(moments)
+    return link(a, b, at, strength=draw(st.sampled_from([0, 1, 1, 2, 3])), epochs=raised)
+
+
+@st.composite
+def cuts(draw: st.DrawFn) -> Evidence:
+    named = draw(st.lists(keys, min_size=2, max_size=4, unique=True))
+    middle = draw(st.integers(1, len(named) - 1))
+    return cut(
+        draw(st.sampled_from(["c1", "c2"])),
+        named[:middle],
+        named[middle:],
+        version=draw(st.integers(1, 4)),
+        on=draw(st.booleans()),
+    )
+
+
+def evidence(*, erasures: bool = True) -> st.SearchStrategy[Evidence]:
+    """Anything that the graph can be told, but rules."""
+    kinds: list[st.SearchStrategy[Evidence]] = [
+        links(epochs=erasures),
+        links(),
+        links(),
+        st.builds(seen, keys, moments),
+        cuts(),
+    ]
+    if erasures:
+        kinds.append(st.builds(erase, keys, moments))
+    return st.one_of(kinds)
+
+
+def offline(told: Sequence[Evidence], rules: Rules = SMALL) -> dict[str, str]:
+    """
+    The customer of each identifier that was seen, from all evidence at once.
+
+    Sets of sets, no index, nothing kept: slow and hard to get wrong.
+    """
+    met = [point for one in told for point in _points(one)]
+    epoch = {key: max(p.epoch for p in met if p.key == key) for key in {p.key for p in met}}
+    kind = {p.key: p.type for p in met}
+    first = {
+        key: min((p.first_seen_at, p.first_event_id) for p in met if (p.key, p.epoch) == (key, now))
+        for key, now in epoch.items()
+    }
+    found = [
+        one.link
+        for one in told
+        if one.link and one.link.strength and one.link.a.key != one.link.b.key
+    ]
+    beside: dict[str, set[str]] = {key: set() for key in epoch}
+    for said in found:
+        for mine, other in ((said.a, said.b), (said.b, said.a)):
+            if mine.epoch == epoch[mine.key]:
+                beside[mine.key].add(other.key)
+    usable = [
+        said
+        for said in found
+        if all(
+            point.epoch == epoch[point.key]
+            and len(beside[point.key]) <= rules.degree(point.type)
+            and point.key not in rules.blocked
+            for point in (said.a, said.b)
+        )
+    ]
+    groups = {frozenset([key]) for key in epoch}
+    for said in sorted(
+        usable,
+        key=lambda s: (-s.strength, s.occurred_at, s.event_id, *sorted([s.a.key, s.b.key])),
+    ):
+        both = frozenset().union(*(g for g in groups if g & {said.a.key, said.b.key}))
+        if _allowed(both, kind, _in_force(told), rules):
+            groups = {g for g in groups if not g & both} | {both}
+    return {
+        key: customer_id(rules.workspace, IdentifierKey(anchor), epoch[anchor])
+        for group in groups
+        for anchor in [min(group, key=lambda k: (*first[k], k))]
+        for key in group
+    }
+
+
+def _points(one: Evidence) -> list[Endpoint]:
+    told = [one.seen, one.erase, *([one.link.a, one.link.b] if one.link else [])]
+    return [point for point in told if point]
+
+
+def _in_force(told: Sequence[Evidence]) -> list[Cut]:
+    newest: dict[str, Cut] = {}
+    for said in (one.cut for one in told if one.cut):
+        known = newest.get(said.cut_id)
+        if known is None or _order(known) < _order(said):
+            newest[said.cut_id] = said
+    return [said for said in newest.values() if said.on]
+
+
+def _order(said: Cut) -> tuple[int, bool, tuple[str, ...], tuple[str, ...]]:
+    return said.version, said.on, said.left, said.right
+
+
+def _allowed(
+    group: frozenset[str], kind: dict[str, str], in_force: list[Cut], rules: Rules
+) -> bool:
+    for name in {kind[key] for key in group}:
+        limit = rules.limit(name)
+        if limit is not None and sum(kind[key] == name for key in group) > limit:
+            return False
+    return len(group) <= rules.members and not any(
+        group.intersection(said.left) and group.intersection(said.right) for said in in_force
+    )
+
+
+class Graph:
+    """A workspace's graph in dicts; `tell` takes batches and keeps what was said."""
+
+    def __init__(self, rules: Rules = SMALL) -> None:
+        self.rules = rules
+        self.now = 1_000
+        self.stored: dict[str, Node] = {}
+        self.pairs: dict[Pair, Edge] = {}
+        self.conflicts: dict[Pair, Conflict] = {}
+        self.said: list[Assignment] = []
+        self.refusals: Counter[Refusal] = Counter()
+        self.rejected: list[Rejected] = []
+        self._cuts: dict[str, Cut] = {}
+        self._clock = 0
+
+    def tell(self, *batches: Sequence[Evidence] | Evidence) -> Graph:
+        for batch in batches:
+            told = [batch] if isinstance(batch, Evidence) else batch
+            self.now += 1
+            self._keep(update(self, told, self.rules, self.now))
+        return self
+
+    @property
+    def customers(self) -> dict[str, str]:
+        """The customer of each identifier that was seen."""
+        return {key: node.customer for key, node in self.stored.items() if node.type}
+
+    @property
+    def assigned(self) -> dict[str, str]:
+        """The same as someone knows who only read what was said."""
+        own = {
+            key: customer_id(self.rules.workspace, IdentifierKey(key), node.epoch)
+            for key, node in self.stored.items()
+            if node.type
+        }
+        return own | {said.key: said.customer_id for said in self.said if said.type}
+
+    def together(self, *keys: str) -> bool:
+        return len({self.customers[key] for key in keys}) == 1
+
+    def nodes(self, keys: Iterable[str]) -> dict[str, Node]:
+        return {key: self.stored[key] for key in keys if key in self.stored}
+
+    def edges(self, pairs: Iterable[Pair]) -> dict[Pair, Edge]:
+        return {pair: self.pairs[pair] for pair in pairs if pair in self.pairs}
+
+    def cuts(self, ids: Iterable[str]) -> dict[str, Cut]:
+        return {cut: self._cuts[cut] for cut in ids if cut in self._cuts}
+
+    def keys(self) -> Iterator[str]:
+        return iter(list(self.stored))
+
+    def clock(self) -> int:
+        return self._clock
+
+    def _keep(self, changes: Changes) -> None:
+        self.stored.update(changes.nodes)
+        self._cuts.update(changes.cuts)
+        _replace(self.pairs, changes.edges)
+        _replace(self.conflicts, changes.conflicts)
+        self._clock = changes.clock or self._clock
+        self.rules = changes.rules or self.rules
+        self.said += changes.assignments
+        self.refusals.update(changes.refusals)
+        self.rejected += changes.rejected
+
+
+def _replace(stored: dict[K, V], changes: Mapping[K, V | None]) -> None:
+    for key, value in changes.items():
+        if value is None:
+            stored.pop(key, None)
+        else:
+            stored[key] = value
