@@ -52,3 +52,8 @@ def minor_units(amount: object, currency: str) -> int | None:
     if amount.adjusted() < -_MOST_DIGITS:
         return 0
     return int(_EXACT.quantize(_EXACT.scaleb(amount, _EXPONENTS.get(currency, 2)), _UNIT))
+
+
+def exponent(currency: str) -> int:
+    """Decimal digits of *currency*'s minor unit: 2 for EUR, 0 for JPY."""
+    return _EXPONENTS.get(currency, 2)
