@@ -86,8 +86,8 @@ def customer_state(
                     state=thing.state,
                     occurred_at=thing.occurred_at,
                     event_id=thing.event_id,
-                    amount=thing.amount,
-                    currency=thing.currency,
+                    amount=thing.amount if thing.currency else None,
+                    currency=thing.currency or None,
                 )
                 for thing in profile.things
             ),
@@ -98,7 +98,7 @@ def customer_state(
                     source=entry.source,
                     family=entry.family,
                     name=entry.name,
-                    ref=entry.ref,
+                    ref=entry.ref or None,
                 )
                 for entry in profile.timeline
             ),
@@ -249,5 +249,5 @@ def _touch(mark: TouchMark | None) -> Touch | None:
         occurred_at=mark.occurred_at,
         event_id=mark.event_id,
         source=mark.source,
-        values=dict(sorted(mark.values.items())),
+        values=dict(mark.values),
     )

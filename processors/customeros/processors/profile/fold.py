@@ -79,7 +79,7 @@ class _Working:
         at, event_id, source = event.occurred_at, event.event_id, event.source
         event_id = event_id[:NAME_CHARACTERS]
         family = _FAMILY[event.family]
-        ref = None
+        ref = ""
         self.events += 1
         self.by_family[family] = self.by_family.get(family, 0) + 1
         day = iso_date(at // DAY_MS)
@@ -104,7 +104,7 @@ class _Working:
         if event.account_id:
             self.sets.append(("accounts", event.account_id[:NAME_CHARACTERS], at))
         if fact.touch:
-            touch = TouchMark(at, event_id, source, fact.touch)
+            touch = TouchMark(at, event_id, source, tuple(sorted(fact.touch.items())))
             if self.first_touch is None or touch < self.first_touch:
                 self.first_touch = touch
             if self.last_touch is None or touch > self.last_touch:
@@ -218,7 +218,7 @@ def newest(known: tuple[O, ...], more: Iterable[O], count: int) -> tuple[O, ...]
     added = sorted(more, reverse=True)
     if not known or not added or known[0] < added[-1]:
         return (*added, *known)[:count]
-    return tuple(sorted((*added, *known), reverse=True)[:count])
+    return tuple(sorted({*added, *known}, reverse=True)[:count])
 
 
 def newest_things(known: Iterable[ThingMark], more: Iterable[ThingMark]) -> tuple[ThingMark, ...]:

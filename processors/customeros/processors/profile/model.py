@@ -28,6 +28,9 @@ MAX_AMOUNT: Final = 10**15
 MAX_LONG: Final = 2**63 - 1
 
 
+# Marks are compared field by field down to the last, so every field of theirs has an order.
+
+
 class First(msgspec.Struct, frozen=True, array_like=True, order=True):
     """The earliest event that names an identifier; ordered by time, then event id."""
 
@@ -64,8 +67,8 @@ class ThingMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     kind: str
     ref: str
     state: str
-    amount: int | None = None
-    currency: str | None = None
+    amount: int = 0
+    currency: str = ""  # empty: no amount
 
 
 class TimelineMark(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -74,7 +77,7 @@ class TimelineMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     source: str
     family: str
     name: str
-    ref: str | None = None
+    ref: str = ""  # empty: of no thing
 
 
 class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True):
@@ -83,7 +86,7 @@ class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     occurred_at: int
     event_id: str
     source: str
-    values: dict[str, str]
+    values: tuple[tuple[str, str], ...]  # sorted
 
 
 class Profile(msgspec.Struct, frozen=True, array_like=True):

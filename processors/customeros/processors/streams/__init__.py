@@ -1,0 +1,1 @@
+"""The shells: processors of the runtime around the pure packages."""

@@ -1,0 +1,87 @@
+"""What the customers of an identifier are told when it learns something or moves."""
+
+from __future__ import annotations
+
+import msgspec
+
+from customeros.processors.profile.bounds import CONTRIBUTION_BYTES, fitted
+from customeros.processors.profile.model import Change, Contribution, encode_change
+from customeros.processors.streams.identifier import Known, contribution_of
+from customeros.runtime.stream import Output
+from customeros.schemas.identifier import IdentifierKey, customer_id
+from customeros.schemas.identity import Assignment
+from customeros.schemas.topics import CONTRIBUTIONS, topic_key
+
+
+def contributed(workspace: str, nid: str, known: Known) -> tuple[Known, list[Output]]:
+    """The record after telling its customer what it brings from now on; and the telling."""
+    contribution = contribution_of(known)
+    if contribution is None:
+        return known, []
+    known = msgspec.structs.replace(known, sequence=known.sequence + 1)
+    return known, [_change(workspace, nid, known, contribution=contribution)]
+
+
+def moved(
+    workspace: str, nid: str, known: Known, assignment: Assignment
+) -> tuple[Known, list[Output]]:
+    """
+    The record after *assignment*, which is newer than what it holds; and who is told.
+
+    The gain goes out before the loss. The customer that has its id from this identifier is told
+    where it went each time, so that a merged customer points to a live one in one hop.
+    """
+    own = customer_id(workspace, IdentifierKey(nid), known.epoch)
+    former = {known.customer_id: None, own: None}
+    erased = assignment.epoch > known.epoch
+    known = msgspec.structs.replace(
+        forgotten(known, assignment) if erased else known,
+        customer_id=assignment.customer_id,
+        assignment_version=assignment.version,
+    )
+    outputs: list[Output] = []
+    if not erased:
+        known, outputs = contributed(workspace, nid, known)
+    moved_to = None if erased else known.customer_id
+    for customer in former:
+        if customer != known.customer_id:
+            known = msgspec.structs.replace(known, sequence=known.sequence + 1)
+            outputs.append(_change(workspace, nid, known, left=customer, moved_to=moved_to))
+    return known, outputs
+
+
+def forgotten(known: Known, assignment: Assignment) -> Known:
+    """The record of an identifier that was erased when *assignment* was made."""
+    return Known(
+        type=known.type,
+        customer_id=assignment.customer_id,
+        epoch=assignment.epoch,
+        erased_at=assignment.version,
+        sequence=known.sequence,
+    )
+
+
+def _change(
+    workspace: str,
+    nid: str,
+    known: Known,
+    *,
+    contribution: Contribution | None = None,
+    left: str | None = None,
+    moved_to: str | None = None,
+) -> Output:
+    customer = left or known.customer_id
+    change = Change(
+        workspace,
+        customer,
+        nid,
+        known.epoch,
+        known.assignment_version,
+        known.sequence,
+        contribution,
+        moved_to,
+    )
+    value = encode_change(change)
+    if contribution is not None and len(value) > CONTRIBUTION_BYTES:
+        value = encode_change(msgspec.structs.replace(change, contribution=fitted(contribution)))
+    return Output(CONTRIBUTIONS, topic_key(workspace, customer), value)

@@ -1,0 +1,117 @@
+"""What is known of one identifier, at the place that all its events come to."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from customeros.processors.profile.fold import newest_members
+from customeros.processors.profile.model import (
+    EMPTY,
+    NEIGHBOURS,
+    ConsentMark,
+    Contribution,
+    First,
+    Profile,
+)
+from customeros.runtime.stream import struct_table
+from customeros.schemas.identity import Endpoint
+
+
+class Best(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """The best evidence for a pair is the least: strongest, then earliest, then by event id."""
+
+    weakness: int
+    occurred_at: int
+    event_id: str
+    source: str
+
+
+class Pair(msgspec.Struct, frozen=True, array_like=True):
+    """This identifier, as the primary one of events, beside another one."""
+
+    best: Best
+    first: First
+    last_at: int
+
+
+class Known(msgspec.Struct, frozen=True, array_like=True):
+    """
+    The record of one identifier.
+
+    Args:
+        value: the one place where it is kept raw; None until an event that names it is seen here.
+        first: the earliest event that names it; None: only an assignment spoke of it.
+        told: the earliest that the graph was told; None: the graph does not know it from here.
+        erased_at: events up to then are not taken again, ms; -1: it never was.
+        last_at: newest event keyed by it, ms.
+        sequence: of the last change that was sent.
+    """
+
+    type: str
+    customer_id: str
+    value: str | None = None
+    first: First | None = None
+    told: First | None = None
+    epoch: int = 0
+    erased_at: int = -1
+    assignment_version: int = 0
+    sequence: int = 0
+    last_at: int = 0
+    pairs: dict[str, Pair] = {}
+    consent: dict[str, ConsentMark] = {}
+    profile: Profile = EMPTY
+
+
+# By `workspace/key`, as on the topics.
+IDENTIFIERS: Final = struct_table("identifier", Known)
+
+
+class Sighting(msgspec.Struct, frozen=True, array_like=True):
+    """
+    Tells an identifier that it was named by an event keyed by another one.
+
+    Args:
+        told: the graph was told of `first` in the same transaction.
+        consent: what the events decided, which counts for every identifier they name.
+    """
+
+    workspace: str
+    nid: str
+    type: str
+    value: str
+    first: First
+    told: bool
+    consent: dict[str, ConsentMark] = {}
+
+
+encode_sighting: Final = msgspec.msgpack.Encoder().encode
+decode_sighting: Final = msgspec.msgpack.Decoder(Sighting).decode
+
+
+def contribution_of(known: Known) -> Contribution | None:
+    """What the identifier brings to its customer; None while no event that names it is known."""
+    if known.first is None:
+        return None
+    beside = {nid: pair.last_at for nid, pair in known.pairs.items()}
+    return Contribution(
+        known.type,
+        known.value,
+        known.first,
+        known.last_at,
+        newest_members(beside, NEIGHBOURS),
+        known.consent,
+        known.profile,
+    )
+
+
+def endpoint(nid: str, kind: str, first: First, epoch: int) -> Endpoint:
+    """An identifier as evidence names it."""
+    return Endpoint(
+        key=nid,
+        type=kind,
+        first_seen_at=first.occurred_at,
+        first_event_id=first.event_id,
+        epoch=epoch,
+    )

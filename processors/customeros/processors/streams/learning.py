@@ -1,0 +1,223 @@
+"""What one identifier learns in one batch, and whom it tells: each of them once."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from customeros.processors.identity.rules import Rules
+from customeros.processors.profile.fold import first_purposes, fold, fold_consent
+from customeros.processors.profile.model import NAME_CHARACTERS, ConsentMark, Fact, First
+from customeros.processors.streams.changes import contributed
+from customeros.processors.streams.identifier import (
+    Best,
+    Known,
+    Pair,
+    Sighting,
+    encode_sighting,
+    endpoint,
+)
+from customeros.runtime.stream import Output
+from customeros.schemas.codec import EVIDENCE
+from customeros.schemas.identifier import Identifier
+from customeros.schemas.identity import Evidence, EvidenceKind, Link
+from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
+from customeros.schemas.topics import SIGHTINGS, topic_key
+
+
+class _Better(NamedTuple):
+    """Evidence for a pair that the graph does not have yet."""
+
+    type: str
+    best: Best
+    rule: str
+
+
+class Learning:
+    """An identifier's record while a batch is folded; `learned` closes it."""
+
+    def __init__(self, workspace: str, nid: str, known: Known, rules: Rules) -> None:
+        self.workspace = workspace
+        self.nid = nid
+        self.customer_id = known.customer_id
+        self.assignment_version = known.assignment_version
+        self.erased_at = known.erased_at
+        self._known = known
+        self._rules = rules
+        self._value = known.value
+        self._first = known.first
+        self._told = known.told
+        self._last_at = known.last_at
+        self._consent = known.consent
+        self._pairs = known.pairs
+        self._facts: list[Fact] = []
+        self._better: dict[str, _Better] = {}
+        self._sightings: dict[str, Sighting] = {}
+
+    def learn(self, fact: Fact) -> None:
+        """Take an event that is keyed by this identifier."""
+        event = fact.event
+        personal = event.personal
+        assert personal is not None  # noqa: S101 - an event without it never comes here
+        event_id = event.event_id[:NAME_CHARACTERS]
+        first = First(event.occurred_at, event_id, event.source)
+        consent = fold_consent(
+            {},
+            event.consent,
+            occurred_at=event.occurred_at,
+            event_id=event_id,
+            source=event.source,
+        )
+        self._facts.append(fact)
+        self._see(personal.identifiers[0].value, first, consent)
+        self._last_at = max(self._last_at, event.occurred_at)
+        others = zip(event.identifier_keys, personal.identifiers, strict=True)
+        for other, identifier in others:
+            if other != self.nid:
+                self._beside(other, identifier, event.kind, first, consent)
+
+    def sighted(self, sighting: Sighting) -> None:
+        """Take what an event keyed by another identifier says of this one."""
+        if sighting.first.occurred_at > self.erased_at:
+            self._see(sighting.value, sighting.first, sighting.consent)
+            if sighting.told and (self._told is None or sighting.first < self._told):
+                self._told = sighting.first
+
+    def learned(self) -> tuple[Known | None, list[Output]]:
+        """The new record, None if nothing changed, and what others are to know of it."""
+        outputs = [self._linked(other, better) for other, better in self._better.items()]
+        if self._better:
+            self._told = self._first
+        elif self._told is not None and self._first is not None and self._first < self._told:
+            self._told = self._first
+            outputs.append(self._seen(self._first))
+        outputs.extend(
+            Output(
+                SIGHTINGS,
+                topic_key(self.workspace, other),
+                encode_sighting(
+                    msgspec.structs.replace(sighting, told=True)
+                    if other in self._better
+                    else sighting
+                ),
+            )
+            for other, sighting in self._sightings.items()
+        )
+        was = self._known
+        if self._facts or (self._first, self._consent) != (was.first, was.consent):
+            known, changes = contributed(self.workspace, self.nid, self._replaced())
+            return known, outputs + changes
+        return (self._replaced() if self._told != was.told else None), outputs
+
+    def _replaced(self) -> Known:
+        was = self._known
+        return Known(
+            type=was.type,
+            customer_id=was.customer_id,
+            value=self._value,
+            first=self._first,
+            told=self._told,
+            epoch=was.epoch,
+            erased_at=was.erased_at,
+            assignment_version=was.assignment_version,
+            sequence=was.sequence,
+            last_at=self._last_at,
+            pairs=self._pairs,
+            consent=self._consent,
+            profile=fold(was.profile, self._facts) if self._facts else was.profile,
+        )
+
+    def _see(self, value: str, first: First, consent: dict[str, ConsentMark]) -> None:
+        self._value = value
+        if self._first is None or first < self._first:
+            self._first = first
+        if consent:
+            self._consent = _newest_consent(self._consent, consent)
+
+    def _beside(
+        self,
+        other: str,
+        identifier: Identifier,
+        kind: str,
+        first: First,
+        consent: dict[str, ConsentMark],
+    ) -> None:
+        """Take that an event names *other* too: evidence if that is new, a sighting if told."""
+        pair = self._pairs.get(other)
+        strength, rule = self._rules.strength(kind, self._known.type, identifier.type)
+        best = Best(-strength, *_parts(first))
+        # One more than the degree lets the graph quarantine it; beyond that the pairs of this
+        # identifier can change nothing, so nobody remembers them and nobody is told.
+        if pair is not None or len(self._pairs) <= self._rules.degree(self._known.type):
+            if pair is None or best < pair.best:
+                self._better[other] = _Better(identifier.type, best, rule)
+            else:
+                best = pair.best
+            earliest = first if pair is None else min(first, pair.first)
+            last_at = first.occurred_at if pair is None else max(first.occurred_at, pair.last_at)
+            if self._pairs is self._known.pairs:
+                self._pairs = self._pairs.copy()
+            self._pairs[other] = Pair(best, earliest, last_at)
+        if pair is None or first < pair.first or consent:
+            self._sight(other, identifier, first, consent)
+
+    def _sight(
+        self, other: str, identifier: Identifier, first: First, consent: dict[str, ConsentMark]
+    ) -> None:
+        waiting = self._sightings.get(other)
+        if waiting is not None:
+            first = min(first, waiting.first)
+            consent = _newest_consent(waiting.consent, consent)
+        self._sightings[other] = Sighting(
+            self.workspace, other, identifier.type, identifier.value, first, False, consent
+        )
+
+    def _linked(self, other: str, better: _Better) -> Output:
+        assert self._first is not None  # noqa: S101 - a pair comes of an event
+        best = better.best
+        return self._evidence(
+            Evidence(
+                workspace=self.workspace,
+                kind=EvidenceKind.LINK,
+                link=Link(
+                    a=endpoint(self.nid, self._known.type, self._first, self._known.epoch),
+                    b=endpoint(other, better.type, self._pairs[other].first, 0),
+                    strength=-best.weakness,
+                    occurred_at=best.occurred_at,
+                    event_id=best.event_id,
+                    source=best.source,
+                    rule=better.rule,
+                ),
+            )
+        )
+
+    def _seen(self, first: First) -> Output:
+        known = self._known
+        return self._evidence(
+            Evidence(
+                workspace=self.workspace,
+                kind=EvidenceKind.SEEN,
+                seen=endpoint(self.nid, known.type, first, known.epoch),
+            )
+        )
+
+    def _evidence(self, evidence: Evidence) -> Output:
+        return Output(EVIDENCE_TOPIC, self.workspace.encode(), EVIDENCE.encode(evidence))
+
+
+def _parts(first: First) -> tuple[int, str, str]:
+    return first.occurred_at, first.event_id, first.source
+
+
+def _newest_consent(
+    consent: dict[str, ConsentMark], more: dict[str, ConsentMark]
+) -> dict[str, ConsentMark]:
+    found = consent
+    for purpose, mark in more.items():
+        known = found.get(purpose)
+        if known is None or mark > known:
+            if found is consent:
+                found = consent.copy()
+            found[purpose] = mark
+    return found if found is consent else first_purposes(found)

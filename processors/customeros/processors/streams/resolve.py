@@ -1,0 +1,228 @@
+"""Whose event is it? Attribute it, fold it at its identifier, tell the graph what is new."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from customeros.processors.enrichment.context import enrich, touch
+from customeros.processors.identity.rules import Rules
+from customeros.processors.profile.model import MAX_AMOUNT, Fact
+from customeros.processors.streams.changes import moved
+from customeros.processors.streams.deduplication import HOUR_MS, first_time
+from customeros.processors.streams.identifier import (
+    IDENTIFIERS,
+    Known,
+    Sighting,
+    decode_sighting,
+)
+from customeros.processors.streams.learning import Learning
+from customeros.runtime.config import Config
+from customeros.runtime.metrics import DUPLICATES
+from customeros.runtime.settings import Settings
+from customeros.runtime.stream import Batch, Output, Record, State, dead_letter
+from customeros.schemas.codec import ASSIGNMENT, EVENT, RESOLVED_EVENT
+from customeros.schemas.event import Event, ResolvedEvent
+from customeros.schemas.identifier import IdentifierKey, customer_id
+from customeros.schemas.identity import Assignment
+from customeros.schemas.topics import (
+    ASSIGNMENTS,
+    EVENTS,
+    RESOLVED,
+    SIGHTINGS,
+    Topic,
+    topic_key,
+)
+
+STAGE: Final = "resolve"
+_YEAR_10000_MS: Final = 253_402_300_800_000
+
+
+class ResolveProcessor:
+    """
+    The stage `resolve`, keyed by the primary identifier of an event.
+
+    Args:
+        rules: by workspace; one that is not named has the default rules.
+        priorities: by (workspace, source); 0 where not named.
+        window_ms: an event sent again within this time is dropped.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, Rules],
+        priorities: Mapping[tuple[str, str], int],
+        *,
+        window_ms: int = 24 * HOUR_MS,
+    ) -> None:
+        self._rules = dict(rules)
+        self._priorities = priorities
+        self._window_ms = window_ms
+        self._duplicates = DUPLICATES.labels(STAGE)
+
+    @property
+    def stage(self) -> str:
+        return STAGE
+
+    @property
+    def sources(self) -> Mapping[Topic, Callable[[bytes], Any]]:
+        return {
+            **dict.fromkeys(EVENTS.values(), EVENT.decode),
+            ASSIGNMENTS: ASSIGNMENT.decode,
+            SIGHTINGS: decode_sighting,
+        }
+
+    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
+        if batch.topic == ASSIGNMENTS:
+            return self._assigned(state, batch)
+        if batch.topic == SIGHTINGS:
+            return self._sighted(state, batch)
+        return self._happened(state, batch)
+
+    def _happened(self, state: State, batch: Batch) -> list[Output]:
+        outputs: list[Output] = []
+        records: list[Record] = []
+        for record in batch.records:
+            if record.value is None:
+                continue
+            reason = unusable(record.value, record.key)
+            if reason is None:
+                records.append(record)
+            else:
+                event = record.value
+                outputs.append(
+                    dead_letter(
+                        STAGE,
+                        batch,
+                        record,
+                        reason,
+                        workspace=event.workspace,
+                        source=event.source,
+                    )
+                )
+        events = [record.value for record in records]
+        fresh = first_time(state, batch, events, window_ms=self._window_ms)
+        self._duplicates.inc(len(fresh) - sum(fresh))
+        keyed = [(r.key, r.value) for r, new in zip(records, fresh, strict=True) if new and r.key]
+        known = state.get_many(IDENTIFIERS, {key for key, _ in keyed})
+        learning: dict[bytes, Learning] = {}
+        for key, event in keyed:
+            learner = learning.get(key)
+            if learner is None:
+                learner = learning[key] = self._learner(event, known.get(key))
+            if event.occurred_at <= learner.erased_at:
+                continue
+            enrichment = enrich(event)
+            priority = self._priorities.get((event.workspace, event.source), 0)
+            learner.learn(Fact(event, priority, touch(enrichment)))
+            outputs.append(
+                Output(
+                    RESOLVED,
+                    topic_key(event.workspace, learner.customer_id),
+                    RESOLVED_EVENT.encode(
+                        ResolvedEvent(
+                            event=event,
+                            customer_id=learner.customer_id,
+                            assignment_version=learner.assignment_version,
+                            enrichment=enrichment,
+                        )
+                    ),
+                )
+            )
+        for key, learner in learning.items():
+            after, told = learner.learned()
+            if after is not None:
+                state.put(IDENTIFIERS, key, after)
+                outputs.extend(told)
+        return outputs
+
+    def _learner(self, event: Event, known: Known | None) -> Learning:
+        nid = event.identifier_keys[0]
+        if known is None:
+            assert event.personal is not None  # noqa: S101 - `unusable` looked
+            known = unknown(event.workspace, nid, event.personal.identifiers[0].type)
+        return Learning(event.workspace, nid, known, self._rules_of(event.workspace))
+
+    def _sighted(self, state: State, batch: Batch) -> list[Output]:
+        sightings: list[Sighting] = [r.value for r in batch.records if r.value is not None]
+        keys = [topic_key(s.workspace, s.nid) for s in sightings]
+        known = state.get_many(IDENTIFIERS, set(keys))
+        learning: dict[bytes, Learning] = {}
+        for key, sighting in zip(keys, sightings, strict=True):
+            learner = learning.get(key)
+            if learner is None:
+                learner = learning[key] = Learning(
+                    sighting.workspace,
+                    sighting.nid,
+                    known.get(key) or unknown(sighting.workspace, sighting.nid, sighting.type),
+                    self._rules_of(sighting.workspace),
+                )
+            learner.sighted(sighting)
+        outputs: list[Output] = []
+        for key, learner in learning.items():
+            after, told = learner.learned()
+            if after is not None:
+                state.put(IDENTIFIERS, key, after)
+                outputs.extend(told)
+        return outputs
+
+    def _assigned(self, state: State, batch: Batch) -> list[Output]:
+        newest: dict[bytes, Assignment] = {}
+        for record in batch.records:
+            assignment: Assignment | None = record.value
+            if assignment is not None:
+                key = topic_key(assignment.workspace, assignment.key)
+                other = newest.get(key)
+                if other is None or other.version < assignment.version:
+                    newest[key] = assignment
+        known = state.get_many(IDENTIFIERS, newest)
+        outputs: list[Output] = []
+        for key, assignment in newest.items():
+            workspace, nid = assignment.workspace, assignment.key
+            before = known.get(key) or unknown(workspace, nid, assignment.type)
+            if assignment.version > before.assignment_version:
+                after, told = moved(workspace, nid, before, assignment)
+                state.put(IDENTIFIERS, key, after)
+                outputs.extend(told)
+        return outputs
+
+    def _rules_of(self, workspace: str) -> Rules:
+        rules = self._rules.get(workspace)
+        if rules is None:
+            rules = self._rules[workspace] = Rules(workspace=workspace)
+        return rules
+
+
+def build_resolve(config: Config, settings: Settings) -> ResolveProcessor:
+    """The stage as *config* has its workspaces and sources."""
+    workspaces = config.workspaces.values()
+    return ResolveProcessor(
+        {w.name: Rules(workspace=w.name, identifiers=w.identifiers) for w in workspaces},
+        {(w.name, s.name): s.priority for w in workspaces for s in w.sources.values()},
+        window_ms=settings.worker.dedupe_hours * HOUR_MS,
+    )
+
+
+def unknown(workspace: str, nid: str, kind: str) -> Known:
+    """The record of an identifier of which nothing is known: it is a customer of its own."""
+    return Known(kind, customer_id(workspace, IdentifierKey(nid)))
+
+
+def unusable(event: Event, key: bytes | None) -> str | None:
+    """Why *event*, which came under *key*, cannot be attributed or summed; None: it can."""
+    personal = event.personal
+    if not event.identifier_keys:
+        return "no_identifier"
+    if personal is None or len(personal.identifiers) != len(event.identifier_keys):
+        return "misaligned_identifiers"
+    if key != topic_key(event.workspace, event.identifier_keys[0]):
+        return "misrouted"
+    if not 0 <= event.occurred_at < _YEAR_10000_MS:
+        return "time_out_of_range"
+    order = event.order
+    if order is not None and not (
+        abs(order.total.amount) <= MAX_AMOUNT
+        and all(abs(line.quantity) <= MAX_AMOUNT for line in order.lines)
+    ):
+        return "amount_out_of_range"
+    return None
