@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, assert_never
 
@@ -134,8 +135,11 @@ def _answer_to(error: Refused | Malformed | Overloaded | Unavailable) -> Answer:
 
 
 def _count(outcomes: Iterable[Outcome]) -> None:
-    for outcome in outcomes:
-        if isinstance(outcome, DeadLetter):
-            metrics.DEAD_LETTERS.labels(STAGE, outcome.reason).inc()
-        else:
-            metrics.EVENTS_ACCEPTED.labels(outcome.family).inc()
+    counted = Counter(
+        (metrics.DEAD_LETTERS, (STAGE, outcome.reason))
+        if isinstance(outcome, DeadLetter)
+        else (metrics.EVENTS_ACCEPTED, (outcome.family,))
+        for outcome in outcomes
+    )
+    for (metric, labels), number in counted.items():
+        metric.labels(*labels).inc(number)

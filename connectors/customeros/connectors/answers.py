@@ -25,7 +25,7 @@ def refusal(status: int, code: str, message: str, retry_after: int | None = None
 
 
 ACCEPTED: Final = Answer(200, b'{"success": true}')
-NOTHING: Final = Answer(204, b"")
+NOTHING: Final = Answer(200, b"")
 UNKNOWN_WRITE_KEY: Final = refusal(
     401, "unknown_write_key", "no source of this installation has this write key"
 )

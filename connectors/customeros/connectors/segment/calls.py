@@ -13,7 +13,6 @@ from customeros.connectors.segment.families import family_of, order_action
 from customeros.connectors.segment.identities import MAX_IDENTIFIERS, Identities, candidates
 from customeros.connectors.segment.parts import (
     MAX_REF_CHARACTERS,
-    first,
     read_consent,
     read_conversation,
     read_order,
@@ -301,7 +300,7 @@ def _event_name(said: object) -> str:
 
 
 def _event_id(said: object, envelope: Envelope, index: int) -> str:
-    if first({"id": said}, "id") is None:
+    if said is None or said == "":
         return f"{envelope.request_id}-{index}"
     found = reference(said)
     if found is None:

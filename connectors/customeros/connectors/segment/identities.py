@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -19,6 +19,7 @@ from customeros.schemas.identifier import (
 
 # One event links its primary identifier to each other one; no person has so many at once.
 MAX_IDENTIFIERS: Final = 50
+_LONGEST_TEXT: Final = 2 * MAX_VALUE_CHARACTERS
 
 
 class Known(NamedTuple):
@@ -42,20 +43,21 @@ class Identities:
         self._key = workspace_key
         self._remembered = lru_cache(16_384)(self._read)
 
-    def of(self, candidates: Iterator[tuple[str, Any]]) -> list[Known]:
+    def of(self, candidates: Iterable[tuple[str, Any]]) -> list[Known]:
         """Each different identifier once, lowest priority first, ties by key."""
-        found = {self._known(kind, value) for kind, value in candidates}
-        found.discard(None)
-        return sorted(known for known in found if known is not None)
+        found = {}
+        for kind, value in candidates:
+            if value is not None and (known := self._known(kind, value)) is not None:
+                found[known.key] = known
+        return sorted(found.values()) if len(found) > 1 else list(found.values())
 
     def _known(self, kind: str, value: object) -> Known | None:
         if isinstance(value, str):
-            if len(value) > 2 * MAX_VALUE_CHARACTERS:
-                return None
-            return self._remembered(kind, value)
+            # Spaces around it are not counted against it.
+            return self._remembered(kind, value) if len(value) <= _LONGEST_TEXT else None
         if isinstance(value, Decimal):
             value = float(value)
-        return self._read(kind, value) if isinstance(value, (int, float)) else None
+        return self._read(kind, value) if isinstance(value, int | float) else None
 
     def _read(self, kind: str, value: object) -> Known | None:
         found = normalise(kind, value, self._rules)
@@ -90,11 +92,11 @@ def candidates(
     if kind in ("identify", "track"):
         yield "email", properties.get("email")
         yield "whatsapp_id", properties.get("whatsapp_id")
-    if isinstance(device := context.get("device"), Mapping):
+    if isinstance(device := context.get("device"), dict):
         yield "device_id", device.get("id")
     if isinstance(others := context.get("externalIds"), list):
         for other in others:
-            if isinstance(other, Mapping):
+            if isinstance(other, dict):
                 system = other.get("type")
                 if isinstance(system, str) and is_type(system):
                     yield system, other.get("id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -96,8 +96,8 @@ def read_conversation(
 def read_consent(context: Mapping[str, Any]) -> tuple[ConsentDecision, ...]:
     """Decisions by purpose (`consent.categoryPreferences`); one that is unreadable is a no."""
     consent = context.get("consent")
-    said = consent.get("categoryPreferences") if isinstance(consent, Mapping) else None
-    if not isinstance(said, Mapping):
+    said = consent.get("categoryPreferences") if isinstance(consent, dict) else None
+    if not isinstance(said, dict):
         return ()
     return tuple(
         ConsentDecision(purpose, said[purpose] is True)
@@ -117,21 +117,21 @@ def first(values: Mapping[str, Any], *names: str) -> Any:
 
 def reference(value: object) -> str | None:
     """An id of somebody else's: a text or a number, not empty and not over-long."""
-    if isinstance(value, (int, Decimal)) and not isinstance(value, bool):
-        value = str(value)
     if not isinstance(value, str):
-        return None
+        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+            return None
+        value = str(value)
     text = value.strip()
     return text if 0 < len(text) <= MAX_REF_CHARACTERS else None
 
 
 def _lines(products: object, currency: str) -> tuple[OrderLine, ...]:
-    if not isinstance(products, Sequence) or isinstance(products, str):
+    if not isinstance(products, list):
         return ()
     return tuple(
         line
         for product in products
-        if isinstance(product, Mapping) and (line := _line(product, currency))
+        if isinstance(product, dict) and (line := _line(product, currency))
     )
 
 
