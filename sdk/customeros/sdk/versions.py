@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from customeros.schemas.codec import HEADER_BYTES, MAGIC, Undecodable, released_schemas
+from customeros.schemas.compiled import read_long
 
 _FIELD: Final = "version"
 
@@ -25,12 +26,12 @@ def version_of(data: bytes) -> int:
     at = HEADER_BYTES
     try:
         for _ in range(skipped):
-            length, at = _long(data, at)
+            length, at = read_long(data, at)
             if length < 0:
-                raise Undecodable("a string of negative length")
+                raise ValueError("a size is not negative")
             at += length
-        return _long(data, at)[0]
-    except IndexError:
+        return read_long(data, at)[0]
+    except (IndexError, ValueError):
         raise Undecodable("the record ends before its version") from None
 
 
@@ -46,14 +47,3 @@ def _strings_before(schema_id: int) -> int:
     if any(field["type"] != "string" for field in before):
         raise Undecodable(f"schema {schema_id} has more than strings before {_FIELD}")
     return len(before)
-
-
-def _long(data: bytes, at: int) -> tuple[int, int]:
-    """Avro's zig-zag varint at *at*, and where it ends."""
-    byte = data[at]
-    value, shift, at = byte & 0x7F, 7, at + 1
-    while byte & 0x80:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        shift, at = shift + 7, at + 1
-    return (value >> 1) ^ -(value & 1), at

@@ -133,12 +133,17 @@ def read_cursor(text: str) -> Cursor:
         except ValueError:
             raise _malformed() from None
         aware = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return Cursor(round(aware.timestamp() * 1000))
+        return _within_reach(Cursor(round(aware.timestamp() * 1000)))
     try:
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        return Cursor(*msgspec.json.decode(data, type=tuple[int, str, str]))
+        return _within_reach(Cursor(*msgspec.json.decode(data, type=tuple[int, str, str])))
     except (binascii.Error, msgspec.DecodeError, ValueError):
         raise _malformed() from None
+
+
+def _within_reach(cursor: Cursor) -> Cursor:
+    """No event lies outside of what ClickHouse can hold, so nothing is lost."""
+    return cursor._replace(occurred_at=min(max(cursor.occurred_at, 0), NEWEST.occurred_at))
 
 
 def _malformed() -> Refused:
