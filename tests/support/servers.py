@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from customeros.runtime.settings import LOOPBACK
-from customeros.runtime.stack import tether
 from customeros.runtime.stack.kafka import kafka_answers
+from customeros.runtime.stack.processes import answers, tethered
 from support.ports import free_port
 from support.waiting import until
 
@@ -28,7 +27,7 @@ def process(
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-I", "-S", tether.__file__, str(os.getpid()), *argv],
+            tethered(argv),
             env={**os.environ, **env},
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -64,15 +63,6 @@ def embedded_clickhouse(
     url = f"http://{LOOPBACK}:{port}"
     with _server("clickhouse", home, env, lambda: answers(f"{url}/ping")) as pid:
         yield url, pid
-
-
-def answers(url: str) -> bool:
-    """Whether a GET of this URL is answered with success."""
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:  # noqa: S310 - our own
-            return bool(response.status == 200)
-    except OSError:
-        return False
 
 
 @contextmanager

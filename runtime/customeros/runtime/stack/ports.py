@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from contextlib import suppress
 from pathlib import Path
 
 from customeros.runtime.settings import LOOPBACK
@@ -35,14 +36,12 @@ def port_taken(port: int) -> bool:
 
 def port_holder(port: int) -> str | None:
     """`java (pid 4711)` for the process that listens there, if this user may see it."""
-    inodes = _listening_inodes(port)
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            links = {os.readlink(fd) for fd in (entry / "fd").iterdir()}
-            if any(f"socket:[{inode}]" in links for inode in inodes):
-                return f"{(entry / 'comm').read_text().strip()} (pid {entry.name})"
-        except OSError:
-            continue  # gone meanwhile, or another user's
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):  # closed meanwhile, or another user's
+            if os.readlink(descriptor) in sockets:
+                process = descriptor.parents[1]
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
     return None
 
 

@@ -1,0 +1,174 @@
+"""Keep processes up: start them in order, restart what dies, stop them in the opposite order."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from customeros.runtime.stack.processes import Spec, answers, bound_log, spawn
+from customeros.runtime.stack.runfile import ProcessState, State
+
+# How often processes and their logs are looked at, s.
+_TICK_SECONDS = 0.1
+# The first restart comes at once, then later and later, s; one that lasted a minute starts afresh.
+_FIRST_BACKOFF, _LONGEST_BACKOFF, _STABLE_SECONDS = 0.25, 15.0, 60.0
+# Deaths of a process that was never ready, after which the stack is given up while it starts.
+_HOPELESS_DEATHS = 3
+
+
+def startable(specs: Sequence[Spec], states: Mapping[str, State]) -> list[Spec]:
+    """Those that wait, and wait for nobody that is not ready."""
+    return [
+        spec
+        for spec in specs
+        if states[spec.name] == "waiting" and all(states[name] == "ready" for name in spec.after)
+    ]
+
+
+def stoppable(specs: Sequence[Spec], alive: Collection[str]) -> list[Spec]:
+    """Those alive that nobody alive was started after."""
+    needed = {name for spec in specs if spec.name in alive for name in spec.after}
+    return [spec for spec in specs if spec.name in alive and spec.name not in needed]
+
+
+def backoff_seconds(deaths: int) -> float:
+    """How long to wait before a restart, after so many deaths in a row: 0, ¼, ½, 1 … 15 s."""
+    if deaths <= 1:
+        return 0.0
+    return float(min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(deaths - 2, 10)))
+
+
+@dataclass
+class _Kept:
+    spec: Spec
+    state: ProcessState
+    child: subprocess.Popen[bytes] | None = None
+    deaths: int = 0  # in a row, each soon after its start
+    was_ready: bool = False
+    restart_at: float = 0.0
+    started: float = field(default=0.0)  # monotonic
+
+
+class Keeper:
+    """The processes of one stack; use it from the main thread, SIGTERM and SIGINT end it."""
+
+    def __init__(
+        self,
+        specs: Sequence[Spec],
+        logs: Path,
+        *,
+        changed: Callable[[tuple[ProcessState, ...]], None],
+    ) -> None:
+        """`changed` is told the state of all processes whenever one of them changes."""
+        self._kept = [
+            _Kept(
+                spec,
+                ProcessState(
+                    spec.name,
+                    "waiting",
+                    port=spec.port,
+                    ready=spec.ready,
+                    log=str(logs / f"{spec.name}.log"),
+                ),
+            )
+            for spec in specs
+        ]
+        self._specs = tuple(specs)
+        self._changed = changed
+        self._told: tuple[ProcessState, ...] = ()
+        self._stop = threading.Event()
+        self._all_were_ready = False
+
+    def run(self) -> str | None:
+        """Until asked to stop; the name of a process that could not be started, or None."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: self._stop.set())
+        failed: str | None = None
+        try:
+            while not self._stop.is_set() and failed is None:
+                failed = self._tick()
+                self._stop.wait(_TICK_SECONDS)
+        finally:
+            self._stop_all()
+        return failed
+
+    def _tick(self) -> str | None:
+        now = time.monotonic()
+        for kept in self._kept:
+            match kept.state.state:
+                case "starting" | "ready" if kept.child and kept.child.poll() is not None:
+                    if self._died(kept, now):
+                        return kept.spec.name
+                case "starting" if answers(kept.spec.ready):
+                    kept.was_ready = True
+                    kept.state = replace(kept.state, state="ready")
+                case "restarting" if now >= kept.restart_at:
+                    kept.state = replace(kept.state, state="waiting")
+                case _:
+                    pass
+            bound_log(Path(kept.state.log))
+        for spec in startable(
+            self._specs, {kept.spec.name: kept.state.state for kept in self._kept}
+        ):
+            self._start(next(kept for kept in self._kept if kept.spec is spec), now)
+        self._all_were_ready |= all(kept.state.state == "ready" for kept in self._kept)
+        self._tell()
+        return None
+
+    def _start(self, kept: _Kept, now: float) -> None:
+        kept.child = spawn(kept.spec, Path(kept.state.log))
+        kept.started = now
+        kept.state = replace(
+            kept.state, state="starting", pid=kept.child.pid, started_at=time.time()
+        )
+
+    def _died(self, kept: _Kept, now: float) -> bool:
+        """Whether there is no hope for it."""
+        kept.deaths = 1 if now - kept.started > _STABLE_SECONDS else kept.deaths + 1
+        if not self._all_were_ready and not kept.was_ready and kept.deaths >= _HOPELESS_DEATHS:
+            kept.state = replace(kept.state, state="failed", pid=None)
+            return True
+        kept.restart_at = now + backoff_seconds(kept.deaths)
+        kept.state = replace(
+            kept.state, state="restarting", pid=None, restarts=kept.state.restarts + 1
+        )
+        return False
+
+    def _stop_all(self) -> None:
+        deadlines: dict[str, float] = {}
+        while alive := {k.spec.name: k for k in self._kept if k.child and k.child.poll() is None}:
+            for spec in stoppable(self._specs, alive):
+                kept = alive[spec.name]
+                if spec.name not in deadlines:
+                    deadlines[spec.name] = time.monotonic() + spec.stop_seconds
+                    kept.state = replace(kept.state, state="stopping")
+                    _send(kept, signal.SIGTERM)
+                elif time.monotonic() > deadlines[spec.name]:
+                    _send(kept, signal.SIGKILL)
+            self._settle()
+            time.sleep(_TICK_SECONDS / 2)
+        self._settle()
+
+    def _settle(self) -> None:
+        for kept in self._kept:
+            if (kept.child is None or kept.child.poll() is not None) and (
+                kept.state.state != "failed"
+            ):
+                kept.state = replace(kept.state, state="stopped", pid=None)
+        self._tell()
+
+    def _tell(self) -> None:
+        states = tuple(kept.state for kept in self._kept)
+        if states != self._told:
+            self._told = states
+            self._changed(states)
+
+
+def _send(kept: _Kept, number: int) -> None:
+    if kept.child is not None:
+        kept.child.send_signal(number)
