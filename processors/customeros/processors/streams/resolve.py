@@ -8,6 +8,7 @@ from typing import Any, Final
 from customeros.processors.enrichment.context import enrich, touch
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.model import MAX_AMOUNT, Fact
+from customeros.processors.streams.attribution import resolved_bytes
 from customeros.processors.streams.changes import moved
 from customeros.processors.streams.deduplication import HOUR_MS, first_time
 from customeros.processors.streams.identifier import (
@@ -21,8 +22,8 @@ from customeros.runtime.config import Config
 from customeros.runtime.metrics import DUPLICATES
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream import Batch, Output, Record, State, dead_letter
-from customeros.schemas.codec import ASSIGNMENT, EVENT, RESOLVED_EVENT
-from customeros.schemas.event import Event, ResolvedEvent
+from customeros.schemas.codec import ASSIGNMENT, EVENT
+from customeros.schemas.event import Event
 from customeros.schemas.identifier import IdentifierKey, customer_id
 from customeros.schemas.identity import Assignment
 from customeros.schemas.topics import (
@@ -103,10 +104,14 @@ class ResolveProcessor:
         events = [record.value for record in records]
         fresh = first_time(state, batch, events, window_ms=self._window_ms)
         self._duplicates.inc(len(fresh) - sum(fresh))
-        keyed = [(r.key, r.value) for r, new in zip(records, fresh, strict=True) if new and r.key]
-        known = state.get_many(IDENTIFIERS, {key for key, _ in keyed})
+        keyed = [
+            (record.key, record.value, record.raw)
+            for record, new in zip(records, fresh, strict=True)
+            if new and record.key
+        ]
+        known = state.get_many(IDENTIFIERS, {key for key, _, _ in keyed})
         learning: dict[bytes, Learning] = {}
-        for key, event in keyed:
+        for key, event, raw in keyed:
             learner = learning.get(key)
             if learner is None:
                 learner = learning[key] = self._learner(event, known.get(key))
@@ -119,13 +124,12 @@ class ResolveProcessor:
                 Output(
                     RESOLVED,
                     topic_key(event.workspace, learner.customer_id),
-                    RESOLVED_EVENT.encode(
-                        ResolvedEvent(
-                            event=event,
-                            customer_id=learner.customer_id,
-                            assignment_version=learner.assignment_version,
-                            enrichment=enrichment,
-                        )
+                    resolved_bytes(
+                        event,
+                        raw,
+                        customer_id=learner.customer_id,
+                        assignment_version=learner.assignment_version,
+                        enrichment=enrichment,
                     ),
                 )
             )
