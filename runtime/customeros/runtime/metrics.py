@@ -5,7 +5,7 @@ from __future__ import annotations
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
-from customeros.runtime.settings import LOOPBACK, Metrics
+from customeros.runtime.settings import Metrics
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -53,8 +53,8 @@ UNAVAILABLE = Counter(
 )
 
 
-def serve_metrics(metrics: Metrics, *, host: str = LOOPBACK) -> None:
+def serve_metrics(metrics: Metrics) -> None:
     """Serve `/metrics` from a thread of this process, if a port is set."""
     if metrics.port:
-        start_http_server(metrics.port, addr=host)
+        start_http_server(metrics.port, addr=metrics.host)
         structlog.get_logger().info("metrics_served", port=metrics.port)

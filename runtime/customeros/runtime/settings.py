@@ -71,6 +71,7 @@ class Worker(_Section):
 
 
 class Metrics(_Section):
+    host: str = LOOPBACK
     port: int = Field(0, ge=0, lt=65536, description="serve /metrics here; 0: do not")
 
 
