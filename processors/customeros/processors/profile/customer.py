@@ -42,7 +42,7 @@ _DIGEST_BYTES: Final = 16
 _UNSET: Final = "null"
 
 
-class Member(msgspec.Struct, frozen=True, array_like=True):
+class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One identifier's newest contribution, as the customer holds it."""
 
     assignment_version: int

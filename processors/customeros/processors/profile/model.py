@@ -31,7 +31,7 @@ MAX_LONG: Final = 2**63 - 1
 # Marks are compared field by field down to the last, so every field of theirs has an order.
 
 
-class First(msgspec.Struct, frozen=True, array_like=True, order=True):
+class First(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """The earliest event that names an identifier; ordered by time, then event id."""
 
     occurred_at: int
@@ -39,7 +39,7 @@ class First(msgspec.Struct, frozen=True, array_like=True, order=True):
     source: str
 
 
-class TraitMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+class TraitMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """The greatest stays: newest, then by its source's priority, then by event id."""
 
     occurred_at: int
@@ -49,7 +49,7 @@ class TraitMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     value: str
 
 
-class ConsentMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+class ConsentMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """The greatest stays: newest, and of one moment the refusal."""
 
     occurred_at: int
@@ -58,7 +58,7 @@ class ConsentMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     source: str
 
 
-class ThingMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+class ThingMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """What the newest event said of the thing `(kind, ref)`."""
 
     occurred_at: int
@@ -71,7 +71,7 @@ class ThingMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     currency: str = ""  # empty: no amount
 
 
-class TimelineMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+class TimelineMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     occurred_at: int
     event_id: str
     source: str
@@ -80,7 +80,7 @@ class TimelineMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     ref: str = ""  # empty: of no thing
 
 
-class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True):
+class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """What brought the customer here, as one event tells it."""
 
     occurred_at: int
@@ -89,7 +89,7 @@ class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True):
     values: tuple[tuple[str, str], ...]  # sorted
 
 
-class Profile(msgspec.Struct, frozen=True, array_like=True):
+class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     Events folded; the empty profile folds nothing.
 
@@ -123,7 +123,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True):
 EMPTY: Final = Profile()
 
 
-class Contribution(msgspec.Struct, frozen=True, array_like=True):
+class Contribution(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     What one identifier brings to the customer it belongs to.
 
@@ -142,7 +142,7 @@ class Contribution(msgspec.Struct, frozen=True, array_like=True):
     profile: Profile = EMPTY
 
 
-class Change(msgspec.Struct, frozen=True, array_like=True):
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     One record of `profile.contributions`: what `nid` brings to `customer_id` from now on.
 

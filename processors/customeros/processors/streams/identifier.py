@@ -19,7 +19,7 @@ from customeros.runtime.stream import struct_table
 from customeros.schemas.identity import Endpoint
 
 
-class Best(msgspec.Struct, frozen=True, array_like=True, order=True):
+class Best(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     """The best evidence for a pair is the least: strongest, then earliest, then by event id."""
 
     weakness: int
@@ -28,7 +28,7 @@ class Best(msgspec.Struct, frozen=True, array_like=True, order=True):
     source: str
 
 
-class Pair(msgspec.Struct, frozen=True, array_like=True):
+class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """This identifier, as the primary one of events, beside another one."""
 
     best: Best
@@ -36,7 +36,7 @@ class Pair(msgspec.Struct, frozen=True, array_like=True):
     last_at: int
 
 
-class Known(msgspec.Struct, frozen=True, array_like=True):
+class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     The record of one identifier.
 
@@ -68,7 +68,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True):
 IDENTIFIERS: Final = struct_table("identifier", Known)
 
 
-class Sighting(msgspec.Struct, frozen=True, array_like=True):
+class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     Tells an identifier that it was named by an event keyed by another one.
 

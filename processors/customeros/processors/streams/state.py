@@ -23,7 +23,7 @@ MERGED_MS: Final = 7 * 86_400_000
 _TOMBSTONES_PER_BATCH: Final = 100
 
 
-class Customer(msgspec.Struct, frozen=True, array_like=True):
+class Customer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     What the stage keeps of one customer besides its members' contributions.
 
