@@ -13,6 +13,8 @@ from customeros.runtime.config import read_config
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.logs import configure_logs
 from customeros.runtime.settings import Settings, read_settings
+from customeros.runtime.topics import ensure_topics
+from customeros.schemas.topics import all_topics
 
 EXIT_MISCONFIGURED: Final = 78  # EX_CONFIG of sysexits.h
 EXIT_UNAVAILABLE: Final = 75  # EX_TEMPFAIL: trying again may help
@@ -29,6 +31,7 @@ app.add_typer(topic_commands.app, name="topics")
 app.add_typer(schema_commands.app, name="schemas")
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
+CreateTopics = Annotated[bool, typer.Option(help="First create the topics that are missing.")]
 
 
 def main() -> None:
@@ -114,47 +117,51 @@ def clickhouse() -> None:
 
 
 @app.command()
-def collector() -> None:
+def collector(create_topics: CreateTopics = False) -> None:
     """Run the collector: the tracking API over HTTP."""
     from customeros.connectors.collector import run_collector
 
-    raise typer.Exit(run_collector(_process("collector")))
+    raise typer.Exit(run_collector(_process("collector", create_topics=create_topics)))
 
 
 @app.command()
 def worker(
     stage: Annotated[str, typer.Argument(help=f"One of {', '.join(STAGES)}.")],
+    create_topics: CreateTopics = False,
 ) -> None:
     """Run one Faust worker."""
     if stage not in STAGES:
         raise typer.BadParameter(f"there is no stage {stage}: {', '.join(STAGES)}")
     from customeros.runtime.stream.worker import run_worker
 
-    settings = _process(stage)
+    settings = _process(stage, create_topics=create_topics)
     raise typer.Exit(run_worker(STAGES[stage](read_config(settings), settings), settings))
 
 
 @app.command()
 def sink(
     name: Annotated[str, typer.Argument(help="clickhouse")],
+    create_topics: CreateTopics = False,
 ) -> None:
     """Run a sink."""
     if name != "clickhouse":
         raise typer.BadParameter(f"there is no sink {name}: clickhouse")
     from customeros.sinks.clickhouse import run_sink
 
-    raise typer.Exit(run_sink(_process("sink-clickhouse")))
+    raise typer.Exit(run_sink(_process("sink-clickhouse", create_topics=create_topics)))
 
 
 @app.command()
-def api() -> None:
+def api(create_topics: CreateTopics = False) -> None:
     """Run the API: customers, their events, the schema registry."""
     from customeros.serving import run_api
 
-    raise typer.Exit(run_api(_process("api")))
+    raise typer.Exit(run_api(_process("api", create_topics=create_topics)))
 
 
-def _process(name: str) -> Settings:
+def _process(name: str, *, create_topics: bool = False) -> Settings:
     settings = read_settings()
     configure_logs(settings.logs, process=name)
+    if create_topics:
+        ensure_topics(settings, all_topics(STAGES))
     return settings

@@ -39,6 +39,7 @@ class RecordedRequest(NamedTuple):
     path: str
     headers: dict[str, str]
     body: bytes
+    message_ids: tuple[str, ...]
 
 
 def purchases(examples: Path) -> Iterator[Purchase]:
@@ -112,4 +113,10 @@ def recorded_requests(examples: Path, write_key: str) -> Iterator[RecordedReques
         mine = plain.replace(_RECORDED_WRITE_KEY, write_key.encode())
         kept = {n: v for n, v in headers.items() if n not in _CONNECTION_HEADERS}
         kept["authorization"] = "Basic " + base64.b64encode(f"{write_key}:".encode()).decode()
-        yield RecordedRequest(recorded["path"], kept, gzip.compress(mine) if zipped else mine)
+        calls = recorded["body_json"].get("batch", [recorded["body_json"]])
+        yield RecordedRequest(
+            recorded["path"],
+            kept,
+            gzip.compress(mine) if zipped else mine,
+            tuple(call["messageId"] for call in calls),
+        )

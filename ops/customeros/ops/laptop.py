@@ -1,0 +1,101 @@
+"""Everything on one machine: which processes `customeros up` keeps, and what it prints."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+import typer
+
+from customeros.ops.stages import STAGES
+from customeros.runtime.config import read_config
+from customeros.runtime.secrets import CREDENTIALS_FILE, read_secrets
+from customeros.runtime.settings import LOOPBACK, Settings
+from customeros.runtime.stack import supervisor
+from customeros.runtime.stack.ports import free_port
+from customeros.runtime.stack.processes import Spec, embedded_specs, environment
+
+# A worker drains its partitions when told to stop; after that the next start catches up.
+_WORKER_STOP_SECONDS: Final = 20.0
+
+
+def specs(settings: Settings) -> tuple[Spec, ...]:
+    """Every process of the platform, the embedded servers first."""
+    servers = embedded_specs(settings)
+    kafka = tuple(spec.name for spec in servers if spec.name == "kafka")
+    both = tuple(spec.name for spec in servers)
+    env = environment(settings)
+    collector, api = settings.collector, settings.api
+    return (
+        *servers,
+        Spec(
+            name="collector",
+            argv=_command("collector"),
+            env=env,
+            ready=f"http://{collector.host}:{collector.port}/readyz",
+            after=kafka,
+            port=collector.port,
+            port_setting="CUSTOMEROS_COLLECTOR__PORT",
+        ),
+        *(_measured(stage, ("worker", stage), env, after=kafka) for stage in STAGES),
+        _measured("sink-clickhouse", ("sink", "clickhouse"), env, after=both),
+        Spec(
+            name="api",
+            argv=_command("api"),
+            env=env,
+            ready=f"http://{api.host}:{api.port}/readyz",
+            after=both,
+            port=api.port,
+            port_setting="CUSTOMEROS_API__PORT",
+        ),
+    )
+
+
+def up(settings: Settings, *, detach: bool) -> int:
+    """
+    Keep everything up; detached, return when all is ready and say where it is.
+
+    Raises:
+        Misconfigured: the configuration has a mistake, or a port is taken.
+    """
+    read_config(settings)
+    if not detach:
+        typer.echo(places(settings))
+    code = supervisor.up(settings, specs(settings), detach=detach)
+    if detach and code == 0:
+        typer.echo(places(settings))
+    return code
+
+
+def places(settings: Settings) -> str:
+    """Where to send, ask and query, and with which credentials."""
+    secrets = read_secrets(settings)
+    collector, api = settings.collector, settings.api
+    return f"""
+  send    http://{collector.host}:{collector.port}/v1/batch   write key {secrets.write_key}
+  ask     http://{api.host}:{api.port}/v1/customers/email:ada@example.com
+          Authorization: Bearer {secrets.api_token}
+  query   {settings.clickhouse_url}/?database={settings.clickhouse.database}
+  read    {settings.bootstrap}, topic {settings.kafka.topic_prefix}customer-state, \
+schemas at http://{api.host}:{api.port}/registry
+  home    {settings.home.absolute()} (keys in {CREDENTIALS_FILE}, logs in logs/)
+"""
+
+
+def _measured(
+    name: str, arguments: tuple[str, ...], env: dict[str, str], *, after: tuple[str, ...]
+) -> Spec:
+    """A process without an HTTP port of its own: it answers where it serves its metrics."""
+    port = free_port()
+    return Spec(
+        name=name,
+        argv=_command(*arguments),
+        env={**env, "CUSTOMEROS_METRICS__PORT": str(port)},
+        ready=f"http://{LOOPBACK}:{port}/metrics",
+        after=after,
+        stop_seconds=_WORKER_STOP_SECONDS,
+    )
+
+
+def _command(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "customeros.ops", *arguments, "--create-topics")
