@@ -29,7 +29,7 @@ _QUERY: Final = """
 SELECT event_id, source, family, kind, name,
        toUnixTimestamp64Milli(occurred_at) AS occurred_ms,
        toUnixTimestamp64Milli(received_at) AS received_ms,
-       account_id, order_id, order_action, amount, currency,
+       account_id, order_id, order_action, amount, currency, lines,
        channel, direction, conversation_id, author, text,
        traits, properties, context, enrichment
 FROM events

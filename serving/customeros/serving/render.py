@@ -81,6 +81,7 @@ def event(row: Row) -> dict[str, Any]:
             "action": row["order_action"],
             "amount": row["amount"],
             "currency": row["currency"],
+            "lines": [dict(line) for line in row["lines"]],
         }
     if row["conversation_id"]:
         found["message"] = {
