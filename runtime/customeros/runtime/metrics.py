@@ -21,6 +21,9 @@ RECORDS_WRITTEN = Counter(
 DUPLICATES = Counter(
     "customeros_duplicate_events_total", "events seen before by (source, id)", ["stage"]
 )
+EVIDENCE_REFUSED = Counter(
+    "customeros_evidence_refused_total", "evidence that joined nobody", ["reason"]
+)
 DEAD_LETTERS = Counter("customeros_dead_letters_total", "records given up on", ["stage", "reason"])
 COMMIT_SECONDS = Histogram(
     "customeros_commit_seconds", "one transaction, begin to commit", ["stage"], buckets=_SECONDS
