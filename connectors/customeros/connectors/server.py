@@ -35,26 +35,29 @@ def serve(app: Any, collector: Collector) -> int:
         Misconfigured: the port is taken.
     """
     listening = _listen(collector)
-    server = _Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http=BoundedProtocol,
-            lifespan="on",
-            access_log=False,  # it would hold addresses
-            log_config=None,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            limit_concurrency=_MAX_CONNECTIONS,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-    )
+    server = _Server(server_config(app))
     structlog.get_logger().info("collector_started", port=collector.port)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listening]))
     return 0 if server.started else 1
+
+
+def server_config(app: Any) -> uvicorn.Config:
+    """How uvicorn serves the collector, but for where it listens."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=BoundedProtocol,
+        lifespan="on",
+        access_log=False,  # it would hold addresses
+        log_config=None,
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        limit_concurrency=_MAX_CONNECTIONS,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
 
 
 class BoundedProtocol(HttpToolsProtocol):
