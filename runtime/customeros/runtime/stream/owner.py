@@ -1,0 +1,238 @@
+"""Own one partition number: fold what is delivered, commit it, and only then acknowledge it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+import structlog
+from confluent_kafka import TopicPartition
+
+from customeros.runtime.metrics import (
+    COMMIT_SECONDS,
+    DEAD_LETTERS,
+    PARTITIONS_OWNED,
+    RECORDS_READ,
+    RECORDS_SKIPPED,
+    RECORDS_WRITTEN,
+    RECOVERY_SECONDS,
+)
+from customeros.runtime.settings import Settings
+from customeros.runtime.stream.changelog import catch_up, end_offsets
+from customeros.runtime.stream.faust_batches import Delivery
+from customeros.runtime.stream.fold import PartitionFold, Sealed
+from customeros.runtime.stream.model import Processor
+from customeros.runtime.stream.rocks import RocksStore, open_store
+from customeros.runtime.stream.store import Position
+from customeros.runtime.stream.transactor import Transactor
+from customeros.runtime.topics import FoundTopic, prefixed
+from customeros.schemas.codec import DEAD_LETTER
+from customeros.schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
+from customeros.schemas.topics import Topic, changelog
+
+_LOG: Final = structlog.get_logger()
+# Folded and not yet committed: beyond it folding waits, and half of it commits at once.
+_PENDING_RECORDS: Final = 8_000
+
+Acknowledge = Callable[[], Awaitable[Any]]
+
+
+class Opened(NamedTuple):
+    """What opening a partition took from the broker and the disk."""
+
+    transactor: Transactor
+    store: RocksStore
+    fold: PartitionFold
+    changelog_id: str
+
+
+def open_partition(
+    processor: Processor, settings: Settings, partition: int, topics: Mapping[Topic, FoundTopic]
+) -> Opened:
+    """
+    Fence the predecessor, then bring the state to where it left it; blocks.
+
+    Args:
+        topics: as the broker has them, the sources and the changelog among them.
+
+    Raises:
+        Misconfigured: the local state does not belong to the changelog.
+        KafkaException, Unavailable: the broker does not answer.
+    """
+    begun = time.monotonic()
+    stage = processor.stage
+    log = changelog(stage)
+    place = TopicPartition(prefixed(settings, log), partition)
+    transactor = Transactor(settings, f"{settings.kafka.topic_prefix}{stage}-{partition}", place)
+    store = open_store(
+        settings.home / "state" / f"{settings.kafka.topic_prefix}{stage}" / str(partition),
+        cache_bytes=settings.worker.cache_mb << 20,
+    )
+    try:
+        count = catch_up(settings, store, place, topic_id=topics[log].id)
+        fold = PartitionFold(
+            processor,
+            partition,
+            store,
+            topic_ids={topic.name: topics[topic].id for topic in processor.sources},
+        )
+        _follow_truncation(processor, settings, partition, fold)
+    except BaseException:
+        store.close()
+        raise
+    took = time.monotonic() - begun
+    RECOVERY_SECONDS.labels(stage).observe(took)
+    _LOG.info(
+        "partition_opened",
+        stage=stage,
+        partition=partition,
+        caught_up=count,
+        seconds=round(took, 3),
+    )
+    return Opened(transactor, store, fold, topics[log].id)
+
+
+def _follow_truncation(
+    processor: Processor, settings: Settings, partition: int, fold: PartitionFold
+) -> None:
+    """
+    A source that ends before its watermark has lost its tail, as by a broker's power cut; what
+    takes the lost offsets now has not been folded.
+    """
+    names = {prefixed(settings, topic): topic for topic in processor.sources}
+    ends = end_offsets(settings, [TopicPartition(name, partition) for name in names])
+    for name, topic in names.items():
+        if (folded := fold.watermark(topic)) >= ends[name]:
+            _LOG.warning(
+                "source_truncated", topic=name, partition=partition, folded=folded, end=ends[name]
+            )
+            fold.move_watermark(topic, ends[name] - 1)
+
+
+class Owner:
+    """The one who folds and commits a partition number; lives on one event loop."""
+
+    def __init__(
+        self, processor: Processor, settings: Settings, partition: int, opened: Opened
+    ) -> None:
+        self.partition = partition
+        self.is_draining = False
+        self._stage = processor.stage
+        self._opened = opened
+        self._linger = settings.worker.commit_seconds
+        self._max_batches = settings.worker.commit_batches
+        self._acks: list[Acknowledge] = []
+        self._open_records = 0
+        self._sealed_records = 0
+        self._last_offset: dict[Topic, int] = {}
+        self._work = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._settled = asyncio.Condition()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"commit-{partition}")
+        PARTITIONS_OWNED.labels(self._stage).inc()
+
+    async def room(self) -> None:
+        """Wait until there is room for another batch."""
+        async with self._settled:
+            await self._settled.wait_for(lambda: self._pending < _PENDING_RECORDS)
+
+    def fold(self, topic: Topic, delivery: Delivery, acknowledge: Acknowledge) -> None:
+        """
+        Fold a delivery; it is acknowledged once that is committed.
+
+        Raises:
+            RuntimeError: a delivery is missing before this one.
+        """
+        if delivery.after is not None and delivery.after != self._last_offset.get(topic):
+            raise RuntimeError(f"a batch of {topic.name}[{self.partition}] was not delivered")
+        self._last_offset[topic] = delivery.records[-1].offset
+        folded = self._opened.fold.fold(topic, delivery.records, time.time_ns() // 1_000_000)
+        if folded.fresh:
+            RECORDS_READ.labels(self._stage, topic.name).inc(folded.fresh)
+        if folded.repeated:
+            RECORDS_SKIPPED.labels(self._stage, topic.name).inc(folded.repeated)
+        self._acks.append(acknowledge)
+        self._open_records += len(delivery.records)
+        if len(self._acks) >= self._max_batches or self._open_records >= _PENDING_RECORDS // 2:
+            self._hurry.set()
+        self._work.set()
+
+    async def run(self) -> None:
+        """
+        Commit what is folded, for ever.
+
+        The first batch after a pause is committed at once, the following at most every
+        `commit_seconds`: a lone event is fast, and a stream of them pays for few transactions.
+
+        Raises:
+            Fenced: a successor owns the partition.
+        """
+        loop = asyncio.get_running_loop()
+        due = 0.0
+        while True:
+            await self._work.wait()
+            await self._until(due)
+            due = loop.time() + self._linger
+            self._work.clear()
+            self._hurry.clear()
+            sealed = self._opened.fold.seal()
+            acks, self._acks = self._acks, []
+            self._sealed_records, self._open_records = self._open_records, 0
+            if sealed.writes:
+                await loop.run_in_executor(self._thread, self._commit, sealed)
+            self._opened.fold.settle()
+            for acknowledge in acks:
+                await acknowledge()
+            async with self._settled:
+                self._sealed_records = 0
+                self._settled.notify_all()
+
+    async def drain(self) -> None:
+        """Take no more, and return when all that was folded is committed and acknowledged."""
+        self.is_draining = True
+        self._hurry.set()
+        async with self._settled:
+            await self._settled.wait_for(lambda: not (self._pending or self._work.is_set()))
+
+    def resume(self) -> None:
+        """Go on after a drain; deliveries start anew."""
+        self.is_draining = False
+        self._last_offset.clear()
+
+    def close(self) -> None:
+        """Let go of the partition; what is not committed is void. Blocks."""
+        self._thread.shutdown()
+        self._opened.store.close()
+        PARTITIONS_OWNED.labels(self._stage).dec()
+        _LOG.info("partition_closed", stage=self._stage, partition=self.partition)
+
+    @property
+    def _pending(self) -> int:
+        return self._open_records + self._sealed_records
+
+    async def _until(self, due: float) -> None:
+        remaining = due - asyncio.get_running_loop().time()
+        if remaining > 0 and not self._hurry.is_set():
+            try:
+                await asyncio.wait_for(self._hurry.wait(), remaining)
+            except TimeoutError:
+                return
+
+    def _commit(self, sealed: Sealed) -> None:
+        begun = time.monotonic()
+        offset = self._opened.transactor.commit(sealed)
+        self._opened.store.write(
+            sealed.writes, Position(offset, self._opened.changelog_id, time.time_ns() // 1_000_000)
+        )
+        COMMIT_SECONDS.labels(self._stage).observe(time.monotonic() - begun)
+        written: dict[str, int] = {}
+        for output in sealed.outputs:
+            written[output.topic.name] = written.get(output.topic.name, 0) + 1
+            if output.topic == DEAD_LETTERS_TOPIC and output.value is not None:
+                reason = DEAD_LETTER.decode(output.value).reason
+                DEAD_LETTERS.labels(self._stage, reason).inc()
+        for name, number in written.items():
+            RECORDS_WRITTEN.labels(self._stage, name).inc(number)

@@ -1,0 +1,247 @@
+"""Run one stage in a Faust worker; whatever fails ends the process with nothing committed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NoReturn
+
+import faust
+import structlog
+from faust.types import TP
+
+from customeros.runtime.clients import group_id
+from customeros.runtime.errors import Fenced, Misconfigured, Unavailable
+from customeros.runtime.metrics import UNAVAILABLE, serve_metrics
+from customeros.runtime.settings import Settings
+from customeros.runtime.stream.faust_batches import BatchApp, BatchSchema
+from customeros.runtime.stream.model import Processor
+from customeros.runtime.stream.owner import Owner, open_partition
+from customeros.runtime.topics import FoundTopic, check_topics, prefixed
+from customeros.schemas.topics import TOPICS, Topic, changelog
+
+_LOG: Final = structlog.get_logger()
+EXIT_CRASHED: Final = 70  # EX_SOFTWARE: start it again
+EXIT_MISCONFIGURED: Final = 78  # EX_CONFIG: it needs a person
+_DRAIN_SECONDS: Final = 15.0
+_STOP_SECONDS: Final = 30.0
+_POLL_RECORDS: Final = 2_000
+_FETCH_BYTES: Final = 4 << 20  # per partition
+_QUEUED_BATCHES: Final = 4
+_HEARTBEATS_PER_SESSION: Final = 3.5
+
+
+def run_worker(processor: Processor, settings: Settings) -> NoReturn:
+    """
+    Run *processor*; the process ends within this call, with 0 after SIGTERM or SIGINT.
+
+    Whatever fails on the way ends it at once with EXIT_CRASHED: what was not committed is void,
+    and the supervisor starts it again.
+
+    Raises:
+        Misconfigured: a topic is missing or differs.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    serve_metrics(settings.metrics)
+    topics = _wait_for_topics(settings, (*TOPICS, changelog(processor.stage)))
+    # Faust makes its directory, but not that directory's parents.
+    (settings.home / "state").mkdir(parents=True, exist_ok=True)
+    asyncio.run(_or_end(_run(processor, settings, topics)))
+    raise AssertionError("unreachable")
+
+
+async def _run(
+    processor: Processor, settings: Settings, topics: Mapping[Topic, FoundTopic]
+) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    app = Stage(processor, settings, topics).app
+    stopping = asyncio.create_task(told.wait())
+    running = asyncio.create_task(_until_stopped(app))
+    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        await running
+        raise app.crash_reason or RuntimeError("Faust stopped without a reason")
+    async with asyncio.timeout(_STOP_SECONDS):
+        await app.stop()
+    _LOG.info("worker_stopped", stage=processor.stage)
+    # Not by returning: a consumer that was about to join its group would keep the process.
+    _exit(0)
+
+
+async def _until_stopped(app: BatchApp) -> None:
+    await app.start()
+    await app.wait_until_stopped()
+
+
+class Stage:
+    """A processor's owners, and the Faust app that feeds them."""
+
+    def __init__(
+        self, processor: Processor, settings: Settings, topics: Mapping[Topic, FoundTopic]
+    ) -> None:
+        self._processor = processor
+        self._settings = settings
+        self._topics = topics
+        self._by_name = {prefixed(settings, topic): topic for topic in processor.sources}
+        self._owners: dict[int, Owner] = {}
+        self._commits: dict[int, asyncio.Task[None]] = {}
+        self.app = _build_app(processor, settings)
+        source = self.app.topic(
+            *self._by_name,
+            schema=BatchSchema(),
+            partitions=settings.kafka.partitions,
+            maxsize=_QUEUED_BATCHES,
+        )
+        self.app.agent(source, name=processor.stage, concurrency=1)(self._consume)
+        self.app.on_partitions_revoked.connect(self._on_revoked)
+        self.app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
+        self.app.on_before_shutdown.connect(self._on_shutdown)
+
+    async def _consume(self, stream: Any) -> None:
+        try:
+            async for event in stream.noack().events():
+                await self._take(stream, event)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - the process ends here
+            end_process(error)
+
+    async def _take(self, stream: Any, event: Any) -> None:
+        message = event.message
+        generation = message.generation_id
+
+        def is_ours() -> bool:
+            # What is of an older generation stays unacknowledged; its new owner reads it.
+            return bool(generation == self.app.consumer_generation_id)
+
+        if not is_ours():
+            return
+        owner = self._owners.get(message.partition) or await self._open(message.partition)
+        await owner.room()
+        if is_ours() and not owner.is_draining:
+            topic = self._by_name[message.topic]
+            owner.fold(topic, event.value, lambda: stream.ack(event))
+
+    async def _open(self, partition: int) -> Owner:
+        opened = await asyncio.to_thread(
+            open_partition, self._processor, self._settings, partition, self._topics
+        )
+        owner = Owner(self._processor, self._settings, partition, opened)
+        self._owners[partition] = owner
+        self._commits[partition] = asyncio.create_task(_or_end(owner.run()))
+        return owner
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        await _or_end(self._drain())
+
+    async def _on_assigned(self, _app: Any, assigned: Iterable[TP], **_: Any) -> None:
+        """Keep what is ours again: had another owned it meanwhile, our next commit would fail."""
+        await _or_end(self._keep({tp.partition for tp in assigned}))
+
+    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
+        await _or_end(self._drain())
+        await _or_end(self._keep(set()))
+
+    async def _drain(self) -> None:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            await asyncio.gather(*(owner.drain() for owner in self._owners.values()))
+        if self._owners:
+            await self.app.consumer.commit()
+
+    async def _keep(self, partitions: set[int]) -> None:
+        for partition, owner in list(self._owners.items()):
+            if partition in partitions:
+                owner.resume()
+            else:
+                del self._owners[partition]
+                self._commits.pop(partition).cancel()
+                await asyncio.to_thread(owner.close)
+
+
+def end_process(error: BaseException | None) -> NoReturn:
+    """End this process at once, threads and all; nothing that is not committed will be."""
+    code = EXIT_CRASHED
+    if isinstance(error, Fenced):
+        _LOG.info("worker_fenced", why=str(error))
+    elif isinstance(error, Misconfigured):
+        code = EXIT_MISCONFIGURED
+        _LOG.error("worker_misconfigured", problem=str(error))
+    else:
+        _LOG.error("worker_crashed", exc_info=error)
+    _exit(code)
+
+
+def _exit(code: int) -> NoReturn:
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+async def _or_end(work: Any) -> None:
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - the process ends here
+        end_process(error)
+
+
+def _wait_for_topics(settings: Settings, topics: Iterable[Topic]) -> Mapping[Topic, FoundTopic]:
+    wanted = tuple(topics)
+    while True:
+        try:
+            return check_topics(settings, wanted)
+        except Unavailable as error:
+            _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
+            UNAVAILABLE.labels("worker", "kafka").inc()
+            time.sleep(error.retry_after)
+
+
+def _build_app(processor: Processor, settings: Settings) -> BatchApp:
+    worker = settings.worker
+    return BatchApp(
+        group_id(settings, processor.stage),
+        broker=[f"kafka://{host}" for host in settings.bootstrap.split(",")],
+        broker_credentials=_credentials(settings),
+        store="memory://",
+        datadir=settings.home / "state" / "faust",
+        topic_partitions=settings.kafka.partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+        broker_session_timeout=worker.session_seconds,
+        broker_heartbeat_interval=worker.session_seconds / _HEARTBEATS_PER_SESSION,
+        broker_commit_interval=0.5,
+        broker_max_poll_records=_POLL_RECORDS,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=_FETCH_BYTES,
+        stream_wait_empty=False,
+        table_standby_replicas=0,
+        worker_redirect_stdouts=False,
+    )
+
+
+def _credentials(settings: Settings) -> faust.types.auth.CredentialsT | None:
+    kafka = settings.kafka
+    context = (
+        ssl.create_default_context(cafile=kafka.ssl_ca_location)
+        if kafka.security_protocol.endswith("SSL")
+        else None
+    )
+    if kafka.security_protocol.startswith("SASL"):
+        password = kafka.sasl_password
+        return faust.SASLCredentials(
+            mechanism=kafka.sasl_mechanism,
+            username=kafka.sasl_username,
+            password=password.get_secret_value() if password else None,
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context) if context else None
