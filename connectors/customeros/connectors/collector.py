@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import traceback
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -26,8 +27,7 @@ from customeros.runtime.settings import Settings
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-_SETTINGS_PREFIX: Final = "/v1/projects/"
-_SETTINGS_SUFFIX: Final = "/settings"
+_SETTINGS: Final = re.compile("/v1/projects/([^/]+)/settings")
 _log = structlog.get_logger()
 
 
@@ -81,7 +81,7 @@ class Collector:
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         method, path = scope["method"], scope["path"]
         tracking = path in ENDPOINTS
-        about_sdk = path.startswith(_SETTINGS_PREFIX) and path.endswith(_SETTINGS_SUFFIX)
+        about_sdk = None if tracking else _SETTINGS.fullmatch(path)
         if not (tracking or about_sdk or path in self._pages):
             return answers.NOT_FOUND
         if method == "OPTIONS":
@@ -91,7 +91,7 @@ class Collector:
         if tracking:
             return await self._accepting.accept(path, scope["headers"], receive)
         if about_sdk:
-            return self._sdk_settings(path[len(_SETTINGS_PREFIX) : -len(_SETTINGS_SUFFIX)], scope)
+            return self._sdk_settings(about_sdk[1], scope)
         return self._pages[path]()
 
     def _sdk_settings(self, write_key: str, scope: Scope) -> Answer:
