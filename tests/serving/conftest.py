@@ -18,7 +18,7 @@ from customeros.schemas.identity import Assignment
 from customeros.sdk import Customers
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
-from customeros.serving.events import Cursor
+from customeros.serving.events import Cursor, Whose
 from customeros.serving.registry import ReadOnlyRegistry
 from customeros.serving.render import Row
 from support.customers import WORKSPACE, WORKSPACE_KEY, copy_of
@@ -34,12 +34,14 @@ class ListedEvents:
         self.rows = rows
         self.away = False
 
-    def before(
-        self, workspace: str, keys: Sequence[str], cursor: Cursor, *, limit: int
-    ) -> list[Row]:
+    def before(self, asked: Whose, cursor: Cursor, *, limit: int) -> list[Row]:
         if self.away:
             raise Unavailable("clickhouse")
-        mine = (r for r in self.rows if r["workspace"] == workspace and r["identifier_key"] in keys)
+        mine = (
+            row
+            for row in self.rows
+            if row["workspace"] == asked.workspace and row["identifier_key"] in asked.keys
+        )
         earlier = (r for r in mine if _place(r) < cursor)
         return sorted(earlier, key=_place, reverse=True)[:limit]
 

@@ -16,7 +16,7 @@ from customeros.schemas.identifier import Identifier, identifier_key
 from customeros.sdk.lookup import Customers, Found
 from customeros.serving import render
 from customeros.serving.answers import Refused, answer
-from customeros.serving.events import NEWEST, Events, cursor_text, read_cursor
+from customeros.serving.events import NEWEST, Events, cursor_text, read_cursor, whose
 from customeros.serving.reference import Asked, read_path
 
 MAX_EVENTS: Final = 500
@@ -100,11 +100,11 @@ class CustomerAnswers:
         before = request.query_params.get("before")
         cursor = NEWEST if before is None else read_cursor(before)
         state = found.state
-        keys = [identifier.key for identifier in state.identifiers]
+        question = whose(state)
 
         def read() -> list[render.Row]:
             # One more than asked for tells whether there is another page.
-            return self._know.events.before(state.workspace, keys, cursor, limit=limit + 1)
+            return self._know.events.before(question, cursor, limit=limit + 1)
 
         rows = await run_sync(read)
         page = rows[:limit]

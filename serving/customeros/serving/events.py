@@ -5,26 +5,29 @@ from __future__ import annotations
 import base64
 import binascii
 import threading
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 import clickhouse_connect
 import msgspec
-from clickhouse_connect.driver.exceptions import DatabaseError, OperationalError
+from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import ClickHouse
+from customeros.schemas.customer import CustomerState
 from customeros.serving.answers import Refused
 from customeros.serving.render import Row
 
 _CONNECT_SECONDS: Final = 2
 _ANSWER_SECONDS: Final = 10
-# Database or table unknown: the sink has not made them yet.
-_NOT_YET: Final = ("Code: 60", "Code: 81", "UNKNOWN_TABLE", "UNKNOWN_DATABASE")
+# ClickHouse's codes for what passes: a table or database that the sink has not made yet, too
+# many queries, no memory, a timeout. None: the server was not reached.
+_PASSING: Final = frozenset({None, 60, 81, 159, 202, 209, 210, 241, 745, 762})
+# A state leaves identifiers out beyond 32 kB, so below this it has them all.
+_ALL_LISTED_BYTES: Final = 24 * 1024
 
-# `identifier_key` is what events keep; asking by the keys of the state needs no join with
-# assignments and agrees with the state that was answered.
+# Events are sorted by `identifier_key`, so the keys of the state that was answered are the fast
+# way, and agree with it even while an assignment has not arrived in ClickHouse.
 _QUERY: Final = """
 SELECT event_id, source, family, kind, name,
        toUnixTimestamp64Milli(occurred_at) AS occurred_ms,
@@ -34,7 +37,7 @@ SELECT event_id, source, family, kind, name,
        traits, properties, context, enrichment
 FROM events
 WHERE workspace = {workspace:String}
-  AND identifier_key IN {keys:Array(String)}
+  AND (identifier_key IN {keys:Array(String)} OR {scan:Bool} AND customer_id = {customer:String})
   AND occurred_at <= fromUnixTimestamp64Milli({at:Int64}, 'UTC')
   AND (toUnixTimestamp64Milli(occurred_at), source, event_id) < ({at:Int64}, {source:String}, {event:String})
 ORDER BY occurred_at DESC, source DESC, event_id DESC
@@ -54,14 +57,37 @@ class Cursor(NamedTuple):
 NEWEST: Final = Cursor(10_413_791_999_999)
 
 
+class Whose(NamedTuple):
+    """
+    The customer whose events are asked for.
+
+    Args:
+        keys: of the identifiers; unless they are `all_keys`, every event is asked for its customer.
+    """
+
+    workspace: str
+    customer_id: str
+    keys: tuple[str, ...]
+    all_keys: bool = True
+
+
+def whose(state: CustomerState) -> Whose:
+    """The question for the events of *state*'s customer."""
+    size = sum(64 + len(i.type) + len((i.value or "").encode()) for i in state.identifiers)
+    return Whose(
+        state.workspace,
+        state.customer_id,
+        tuple(identifier.key for identifier in state.identifiers),
+        all_keys=size < _ALL_LISTED_BYTES,
+    )
+
+
 class Events(Protocol):
     """Where events are kept."""
 
-    def before(
-        self, workspace: str, keys: Sequence[str], cursor: Cursor, *, limit: int
-    ) -> list[Row]:
+    def before(self, asked: Whose, cursor: Cursor, *, limit: int) -> list[Row]:
         """
-        Events of these identifiers before *cursor*, newest first; blocks.
+        Events of the customer before *cursor*, newest first; blocks.
 
         Raises:
             Unavailable: no answer; try again.
@@ -78,24 +104,22 @@ class ClickHouseEvents:
         self._connecting = threading.Lock()
         self._client: Any = None
 
-    def before(
-        self, workspace: str, keys: Sequence[str], cursor: Cursor, *, limit: int
-    ) -> list[Row]:
-        asked = {
-            "workspace": workspace,
-            "keys": list(keys),
+    def before(self, asked: Whose, cursor: Cursor, *, limit: int) -> list[Row]:
+        parameters = {
+            "workspace": asked.workspace,
+            "customer": asked.customer_id,
+            "keys": list(asked.keys),
+            "scan": not asked.all_keys,
             "at": cursor.occurred_at,
             "source": cursor.source,
             "event": cursor.event_id,
             "limit": limit,
         }
         try:
-            return list(self._connected().query(_QUERY, parameters=asked).named_results())
-        except OperationalError as error:
-            raise Unavailable("clickhouse") from error
-        except DatabaseError as error:
-            if any(code in str(error) for code in _NOT_YET):
-                raise Unavailable("clickhouse", retry_after=2) from error
+            return list(self._connected().query(_QUERY, parameters=parameters).named_results())
+        except ClickHouseError as error:
+            if error.code in _PASSING:
+                raise Unavailable("clickhouse") from error
             raise
 
     def _connected(self) -> Any:

@@ -60,7 +60,11 @@ def customer(state: CustomerState, *, merged_from: str | None = None) -> dict[st
 
 
 def event(row: Row) -> dict[str, Any]:
-    """An event as ClickHouse has it; `order` and `message` are there when the event has them."""
+    """
+    An event as ClickHouse has it: traits are text, properties and context JSON values.
+
+    `order` and `message` are there when the event has them.
+    """
     found: dict[str, Any] = {
         "event_id": row["event_id"],
         "source": row["source"],
@@ -70,7 +74,7 @@ def event(row: Row) -> dict[str, Any]:
         "occurred_at": time_text(row["occurred_ms"]),
         "received_at": time_text(row["received_ms"]),
         "account_id": row["account_id"] or None,
-        "traits": {name: json_value(text) for name, text in row["traits"].items()},
+        "traits": dict(row["traits"]),
         "properties": json_value(row["properties"]),
         "context": json_value(row["context"]),
         "enrichment": dict(row["enrichment"]),
