@@ -48,8 +48,8 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> None:
         Unavailable: the broker does not answer.
     """
     client, wanted = admin(settings), tuple(topics)
-    missing = [topic for topic in wanted if topic not in find_topics(settings, wanted, client)]
-    if missing:
+    found = find_topics(settings, wanted, client)
+    if missing := [topic for topic in wanted if topic not in found]:
         _create(client, settings, missing)
         end = time.monotonic() + _SPREAD_SECONDS
         while len(find_topics(settings, missing, client)) < len(missing):

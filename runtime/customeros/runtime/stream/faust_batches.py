@@ -38,6 +38,8 @@ AIOKAFKA_ATTRIBUTES: Final = (
 )
 # A fetch that waits for one partition holds up the others of its broker at most this long.
 _FETCH_WAIT_MS: Final = 250
+# Fetched, but not delivered: unless a seek follows, the next delivery says so in `after`.
+_SKIPPED: Final = -2
 
 
 class Delivery(NamedTuple):
@@ -87,20 +89,24 @@ class _Consumer(driver.Consumer):
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
+        fetched: Any
         fetched, active = await self._wait_next_records(timeout)
         if fetched is None or self.should_stop:
             return
         generation = self.app.consumer_generation_id
         if not self.flow_active:
+            self._delivered.clear()
             await self.perform_seek()
             return
-        wanted = (active or set()) | self._buffered_partitions
+        wanted = self._buffered_partitions.union(active or ())
         for tp, records in fetched.items():
-            if not records or tp not in wanted:
-                continue
-            if not self.flow_active or self.app.consumer_generation_id != generation:
-                return
-            yield tp, self._message(tp, records, generation)
+            if tp in wanted and self._goes_on(generation):
+                yield tp, self._message(tp, records, generation)
+            else:
+                self._delivered[tp] = _SKIPPED
+
+    def _goes_on(self, generation: int) -> bool:
+        return bool(self.flow_active and self.app.consumer_generation_id == generation)
 
     def _message(self, tp: TP, records: Sequence[Any], generation: int) -> ConsumerMessage:
         if generation != self._delivered_generation:

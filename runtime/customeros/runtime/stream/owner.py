@@ -20,7 +20,7 @@ from customeros.runtime.metrics import (
     RECORDS_WRITTEN,
     RECOVERY_SECONDS,
 )
-from customeros.runtime.settings import Settings
+from customeros.runtime.settings import Settings, Worker
 from customeros.runtime.stream.changelog import catch_up, end_offsets
 from customeros.runtime.stream.faust_batches import Delivery
 from customeros.runtime.stream.fold import PartitionFold, Sealed
@@ -115,15 +115,14 @@ def _follow_truncation(
 class Owner:
     """The one who folds and commits a partition number; lives on one event loop."""
 
-    def __init__(
-        self, processor: Processor, settings: Settings, partition: int, opened: Opened
-    ) -> None:
-        self.partition = partition
-        self.is_draining = False
-        self._stage = processor.stage
+    def __init__(self, stage: str, worker: Worker, partition: int, opened: Opened) -> None:
+        self.committing: asyncio.Task[None] | None = None
+        self._stage = stage
+        self._partition = partition
         self._opened = opened
-        self._linger = settings.worker.commit_seconds
-        self._max_batches = settings.worker.commit_batches
+        self._linger = worker.commit_seconds
+        self._max_batches = worker.commit_batches
+        self._generation = -1
         self._acks: list[Acknowledge] = []
         self._open_records = 0
         self._sealed_records = 0
@@ -139,15 +138,20 @@ class Owner:
         async with self._settled:
             await self._settled.wait_for(lambda: self._pending < _PENDING_RECORDS)
 
-    def fold(self, topic: Topic, delivery: Delivery, acknowledge: Acknowledge) -> None:
+    def fold(
+        self, topic: Topic, delivery: Delivery, *, generation: int, acknowledge: Acknowledge
+    ) -> None:
         """
         Fold a delivery; it is acknowledged once that is committed.
 
         Raises:
-            RuntimeError: a delivery is missing before this one.
+            RuntimeError: a delivery of this generation is missing before this one.
         """
+        if generation != self._generation:
+            self._generation = generation
+            self._last_offset.clear()
         if delivery.after is not None and delivery.after != self._last_offset.get(topic):
-            raise RuntimeError(f"a batch of {topic.name}[{self.partition}] was not delivered")
+            raise RuntimeError(f"a batch of {topic.name}[{self._partition}] was not delivered")
         self._last_offset[topic] = delivery.records[-1].offset
         folded = self._opened.fold.fold(topic, delivery.records, time.time_ns() // 1_000_000)
         if folded.fresh:
@@ -160,7 +164,7 @@ class Owner:
             self._hurry.set()
         self._work.set()
 
-    async def run(self) -> None:
+    async def commit_always(self) -> None:
         """
         Commit what is folded, for ever.
 
@@ -191,23 +195,19 @@ class Owner:
                 self._settled.notify_all()
 
     async def drain(self) -> None:
-        """Take no more, and return when all that was folded is committed and acknowledged."""
-        self.is_draining = True
+        """Return when all that was folded is committed and acknowledged."""
         self._hurry.set()
         async with self._settled:
             await self._settled.wait_for(lambda: not (self._pending or self._work.is_set()))
 
-    def resume(self) -> None:
-        """Go on after a drain; deliveries start anew."""
-        self.is_draining = False
-        self._last_offset.clear()
-
     def close(self) -> None:
         """Let go of the partition; what is not committed is void. Blocks."""
+        if self.committing:
+            self.committing.get_loop().call_soon_threadsafe(self.committing.cancel)
         self._thread.shutdown()
         self._opened.store.close()
         PARTITIONS_OWNED.labels(self._stage).dec()
-        _LOG.info("partition_closed", stage=self._stage, partition=self.partition)
+        _LOG.info("partition_closed", stage=self._stage, partition=self._partition)
 
     @property
     def _pending(self) -> int:

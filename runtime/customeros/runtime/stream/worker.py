@@ -9,7 +9,8 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Set
+from functools import partial
 from typing import Any, Final, NoReturn
 
 import faust
@@ -91,8 +92,8 @@ class Stage:
         self._settings = settings
         self._topics = topics
         self._by_name = {prefixed(settings, topic): topic for topic in processor.sources}
-        self._owners: dict[int, Owner] = {}
-        self._commits: dict[int, asyncio.Task[None]] = {}
+        self._owners: dict[int, asyncio.Task[Owner]] = {}
+        self._revoked_generation: int | None = None
         self.app = _build_app(processor, settings)
         source = self.app.topic(
             *self._by_name,
@@ -106,64 +107,73 @@ class Stage:
         self.app.on_before_shutdown.connect(self._on_shutdown)
 
     async def _consume(self, stream: Any) -> None:
-        try:
-            async for event in stream.noack().events():
-                await self._take(stream, event)
-        except asyncio.CancelledError:
-            raise
-        except BaseException as error:  # noqa: BLE001 - the process ends here
-            end_process(error)
+        await _or_end(self._take_all(stream))
 
-    async def _take(self, stream: Any, event: Any) -> None:
-        message = event.message
-        generation = message.generation_id
+    async def _take_all(self, stream: Any) -> None:
+        async for event in stream.noack().events():
+            message = event.message
+            generation = message.generation_id
+            if not self._is_ours(generation):
+                continue
+            owner = await self._owner(message.partition)
+            await owner.room()
+            if self._is_ours(generation):
+                owner.fold(
+                    self._by_name[message.topic],
+                    event.value,
+                    generation=generation,
+                    acknowledge=partial(stream.ack, event),
+                )
 
-        def is_ours() -> bool:
-            # What is of an older generation stays unacknowledged; its new owner reads it.
-            return bool(generation == self.app.consumer_generation_id)
+    def _is_ours(self, generation: int) -> bool:
+        """What is of an older generation stays unacknowledged; its new owner reads it."""
+        return generation == self.app.consumer_generation_id != self._revoked_generation
 
-        if not is_ours():
-            return
-        owner = self._owners.get(message.partition) or await self._open(message.partition)
-        await owner.room()
-        if is_ours() and not owner.is_draining:
-            topic = self._by_name[message.topic]
-            owner.fold(topic, event.value, lambda: stream.ack(event))
+    def _owner(self, partition: int) -> asyncio.Task[Owner]:
+        if partition not in self._owners:
+            self._owners[partition] = asyncio.create_task(self._open(partition))
+        return self._owners[partition]
 
     async def _open(self, partition: int) -> Owner:
         opened = await asyncio.to_thread(
             open_partition, self._processor, self._settings, partition, self._topics
         )
-        owner = Owner(self._processor, self._settings, partition, opened)
-        self._owners[partition] = owner
-        self._commits[partition] = asyncio.create_task(_or_end(owner.run()))
+        owner = Owner(self._processor.stage, self._settings.worker, partition, opened)
+        owner.committing = asyncio.create_task(_or_end(owner.commit_always()))
         return owner
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         await _or_end(self._drain())
 
     async def _on_assigned(self, _app: Any, assigned: Iterable[TP], **_: Any) -> None:
-        """Keep what is ours again: had another owned it meanwhile, our next commit would fail."""
         await _or_end(self._keep({tp.partition for tp in assigned}))
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         await _or_end(self._drain())
-        await _or_end(self._keep(set()))
+        await _or_end(self._keep(frozenset()))
 
     async def _drain(self) -> None:
+        """Take nothing more of this generation, and commit all that was taken."""
+        self._revoked_generation = self.app.consumer_generation_id
         async with asyncio.timeout(_DRAIN_SECONDS):
-            await asyncio.gather(*(owner.drain() for owner in self._owners.values()))
-        if self._owners:
-            await self.app.consumer.commit()
+            # Those being opened as well: theirs must not be the last word when another opens them.
+            owners = await asyncio.gather(*self._owners.values())
+            await asyncio.gather(*(owner.drain() for owner in owners))
+            if owners:
+                await self.app.consumer.commit()
 
-    async def _keep(self, partitions: set[int]) -> None:
-        for partition, owner in list(self._owners.items()):
-            if partition in partitions:
-                owner.resume()
-            else:
-                del self._owners[partition]
-                self._commits.pop(partition).cancel()
-                await asyncio.to_thread(owner.close)
+    async def _keep(self, partitions: Set[int]) -> None:
+        """
+        Keep the owners of *partitions*, opening those that are missing, and close all others.
+
+        An owner kept over a rebalance is still the newest, or its next commit fails.
+        """
+        self._revoked_generation = None
+        for partition in self._owners.keys() - partitions:
+            owner = await self._owners.pop(partition)
+            await asyncio.to_thread(owner.close)
+        for partition in partitions:
+            self._owner(partition)
 
 
 def end_process(error: BaseException | None) -> NoReturn:
@@ -185,7 +195,7 @@ def _exit(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def _or_end(work: Any) -> None:
+async def _or_end(work: Awaitable[None]) -> None:
     try:
         await work
     except asyncio.CancelledError:
