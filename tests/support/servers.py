@@ -15,6 +15,8 @@ from customeros.runtime.stack.processes import answers, tethered
 from support.ports import free_port
 from support.waiting import until
 
+__all__ = ["answers", "embedded_clickhouse", "embedded_kafka", "process"]
+
 # A cold cache fetches 57 MB first.
 _START_SECONDS = 300
 

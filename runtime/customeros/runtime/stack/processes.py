@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -175,5 +176,8 @@ def _succeeds(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as response:  # noqa: S310 - ours
             return 200 <= int(response.status) < 300
+    except urllib.error.HTTPError as refused:
+        refused.close()
+        return False
     except (OSError, ValueError):
         return False

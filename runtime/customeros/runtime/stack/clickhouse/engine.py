@@ -34,6 +34,10 @@ _CONFIG = """<clickhouse>
 """
 
 
+# SHOW, DESCRIBE and their like have few rows, and the engine does not stream them.
+_STREAMED = frozenset({"select", "with", "from"})
+
+
 @dataclass(frozen=True)
 class Answer:
     """What came back; `chunks` must be exhausted or closed, it may hold the session until then."""
@@ -149,7 +153,8 @@ class Engine:
             if kind == "read":
                 sql, named = statements.split_output_format(sql)
             shape = named or request.format
-            if kind == "read" and shape in protocol.STREAMABLE and not request.whole:
+            streamed = statements.verb_of(sql) in _STREAMED and not request.whole
+            if kind == "read" and shape in protocol.STREAMABLE and streamed:
                 stream = handle.send_query(sql, shape, params=dict(request.parameters))
                 return Answer(shape, {}, _stream(stream, release))
             started = time.perf_counter_ns()

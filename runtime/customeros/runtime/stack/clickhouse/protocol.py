@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -115,6 +114,15 @@ def error(code: int, sentence: str, name: str) -> EngineError:
     return EngineError(code, f"Code: {code}. DB::Exception: {sentence}. ({name})")
 
 
+def authentication_failed(name: str) -> EngineError:
+    """What ClickHouse says to a wrong name and to a wrong password alike."""
+    return error(
+        AUTHENTICATION_FAILED,
+        f"{name}: Authentication failed: password is incorrect, or there is no user with such name",
+        "AUTHENTICATION_FAILED",
+    )
+
+
 def read_request(query: Mapping[str, str], headers: Mapping[str, str], *, get: bool) -> Request:
     """
     The request in the URL's (or form's) parameters; a GET only reads.
@@ -156,14 +164,19 @@ def read_request(query: Mapping[str, str], headers: Mapping[str, str], *, get: b
 
 
 def credentials(query: Mapping[str, str], headers: Mapping[str, str]) -> tuple[str, str]:
-    """The user's name and password, from whichever of the three places has them."""
+    """
+    The user's name and password, from whichever of the three places has them.
+
+    Raises:
+        EngineError: AUTHENTICATION_FAILED, they are not readable.
+    """
     name, password = headers.get("X-ClickHouse-User"), headers.get("X-ClickHouse-Key", "")
     scheme, _, encoded = headers.get("Authorization", "").partition(" ")
     if name is None and scheme.lower() == "basic":
         try:
             name, _, password = base64.b64decode(encoded).decode().partition(":")
-        except (binascii.Error, UnicodeDecodeError):
-            name, password = "", ""
+        except ValueError as problem:
+            raise authentication_failed("") from problem
     if name is None:
         name, password = query.get("user"), query.get("password", "")
     return name or "default", password

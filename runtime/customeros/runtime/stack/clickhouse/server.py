@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import tempfile
+import threading
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -82,11 +83,12 @@ async def _serve(settings: Settings) -> int:
 
 
 class Server:
-    """The HTTP shell around one engine; `running` statements have not yet answered in full."""
+    """The HTTP shell around one engine; `running` calls are inside it at this moment."""
 
     def __init__(self, engine: Engine, users: dict[str, User], *, spool: Path) -> None:
         self._engine, self._users, self._spool = engine, users, spool
         self._pool = ThreadPoolExecutor(_WORKERS, "clickhouse")
+        self._counting = threading.Lock()
         self.running = 0
         spool.mkdir(parents=True, exist_ok=True)
         for left in spool.iterdir():  # by a process that was killed
@@ -137,55 +139,55 @@ class Server:
     ) -> web.StreamResponse:
         read_only = user.read_only or (wanted.read_only and wanted.session is None)
         tag = secrets.token_hex(8)
-        self.running += 1
+        answer = await self._in_pool(
+            lambda: self._engine.ask(sql, wanted, user=user.name, read_only=read_only)
+        )
+        response = web.StreamResponse(
+            headers={
+                "Content-Type": protocol.mime_of(answer.format),
+                "X-ClickHouse-Query-Id": query_id or str(uuid.uuid4()),
+                "X-ClickHouse-Timezone": self._engine.timezone,
+                "X-ClickHouse-Server-Display-Name": "customeros",
+                "X-ClickHouse-Exception-Tag": tag,
+                "X-ClickHouse-Summary": json.dumps(dict(answer.summary)),
+                **({"X-ClickHouse-Format": answer.format} if answer.format else {}),
+            }
+        )
+        chunks = answer.chunks
         try:
-            answer = await self._in_pool(
-                lambda: self._engine.ask(sql, wanted, user=user.name, read_only=read_only)
-            )
-            response = web.StreamResponse(
-                headers={
-                    "Content-Type": protocol.mime_of(answer.format),
-                    "X-ClickHouse-Query-Id": query_id or str(uuid.uuid4()),
-                    "X-ClickHouse-Timezone": self._engine.timezone,
-                    "X-ClickHouse-Server-Display-Name": "customeros",
-                    "X-ClickHouse-Exception-Tag": tag,
-                    "X-ClickHouse-Summary": json.dumps(dict(answer.summary)),
-                    **({"X-ClickHouse-Format": answer.format} if answer.format else {}),
-                }
-            )
-            chunks = answer.chunks
-            try:
-                # The first chunk before the first byte: most errors still get their status.
+            # The first chunk before the first byte: most errors still get their status.
+            chunk = await self._in_pool(lambda: next(chunks, None))
+            await response.prepare(http)
+            while chunk is not None:
+                await response.write(chunk)
                 chunk = await self._in_pool(lambda: next(chunks, None))
-                await response.prepare(http)
-                while chunk is not None:
-                    await response.write(chunk)
-                    chunk = await self._in_pool(lambda: next(chunks, None))
-            except EngineError as error:
-                if not response.prepared:
-                    raise
-                await response.write(protocol.late_error(tag, error.text))
-            finally:
-                if close := getattr(chunks, "close", None):
-                    await asyncio.shield(self._in_pool(close))
-            await response.write_eof()
-            return response
+        except EngineError as error:
+            if not response.prepared:
+                raise
+            await response.write(protocol.late_error(tag, error.text))
         finally:
-            self.running -= 1
+            if close := getattr(chunks, "close", None):
+                await asyncio.shield(self._in_pool(close))
+        await response.write_eof()
+        return response
 
     async def _in_pool(self, call: Callable[[], _T]) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._counted, call)
+
+    def _counted(self, call: Callable[[], _T]) -> _T:
+        with self._counting:
+            self.running += 1
+        try:
+            return call()
+        finally:
+            with self._counting:
+                self.running -= 1
 
     def _authenticate(self, http: web.Request) -> User:
         name, password = protocol.credentials(http.query, http.headers)
         user = self._users.get(name)
         if user is None or not hmac.compare_digest(user.password.encode(), password.encode()):
-            raise protocol.error(
-                protocol.AUTHENTICATION_FAILED,
-                f"{name}: Authentication failed: password is incorrect, or there is no user with"
-                " such name",
-                "AUTHENTICATION_FAILED",
-            )
+            raise protocol.authentication_failed(name)
         return user
 
 
