@@ -11,7 +11,7 @@ import pytest
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.model import Change, decode_change
 from customeros.processors.streams.deduplication import EVENTS_SEEN, EXPIRY, HOUR_MS
-from customeros.processors.streams.identifier import Sighting, decode_sighting
+from customeros.processors.streams.identifier import IDENTIFIERS, Sighting, decode_sighting
 from customeros.processors.streams.resolve import ResolveProcessor
 from customeros.runtime.stream.memory import InMemoryPipeline
 from customeros.schemas.codec import ASSIGNMENT, DEAD_LETTER, EVENT, EVIDENCE, RESOLVED_EVENT
@@ -239,20 +239,27 @@ def test_an_unlinked_identifier_does_not_bother_the_graph() -> None:
 
 
 def test_an_identifier_with_too_many_neighbours_stops_growing() -> None:
-    """One more than the degree is told, so that it is quarantined; then only sightings."""
+    """Its neighbours remember what it cannot: one sighting and at most one link for an event."""
     stage = Stage(ResolveProcessor({}, {}))
     cap = Rules(workspace=WORKSPACE).degree("device_id")
     device = Identifier("device_id", "kiosk")
+    tokens = [Identifier("push_token", f"t{number}") for number in range(cap + 20)]
 
-    for number in range(cap + 20):
-        cookies = [device, Identifier("push_token", f"t{number}")]
-        stage.happen(an_event(f"e{number}", cookies))
+    for number, token in enumerate(tokens):
+        stage.happen(an_event(f"e{number}", [device, token]))
+    links, sightings = stage.links(), stage.sightings()
+    stage.happen(an_event("again", [device, tokens[-1]], occurred_at=NOON + 1))
 
-    assert len(stage.links()) == cap + 1
-    assert len(stage.sightings()) == cap + 20
-    stage.happen(an_event("late", [device, Identifier("push_token", "new")]))
+    assert len([link for link in links if link.a.key == key_of(device)]) == cap + 1
+    assert {link.a.key for link in links if link.b.key == key_of(device)} == {
+        key_of(token) for token in tokens[cap + 1 :]
+    }
+    assert len(sightings) == len(tokens)
     assert stage.evidence() == []
     assert len(stage.sightings()) == 1
+    kept = stage.pipeline.latest(changelog("resolve"))
+    record = IDENTIFIERS.decode(kept[IDENTIFIERS.prefix + topic_key(WORKSPACE, key_of(device))])
+    assert len(record.pairs) == cap + 1
 
 
 def test_a_batch_tells_each_thing_once() -> None:

@@ -122,7 +122,7 @@ def events_of(draw: st.DrawFn, identifiers: st.SearchStrategy[list[Identifier]])
         occurred_at=draw(TIMES),
         source=draw(st.sampled_from(("web", "crm"))),
         family=draw(st.sampled_from(Family)),
-        kind=draw(st.sampled_from(("track", "identify", "group"))),
+        kind=draw(st.sampled_from(("track", "identify", "group", "alias"))),
         name=draw(st.sampled_from(("Viewed", "Ticket Closed"))),
         order=order,
         message=message,

@@ -29,7 +29,12 @@ class Best(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
 
 
 class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """This identifier, as the primary one of events, beside another one."""
+    """
+    This identifier beside another one.
+
+    Args:
+        last_at: newest event that names both and is keyed by this one; 0: none is.
+    """
 
     best: Best
     first: First
@@ -68,6 +73,16 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
 IDENTIFIERS: Final = struct_table("identifier", Known)
 
 
+class Crowd(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An identifier with too many neighbours to know whether the one it tells is new to it."""
+
+    nid: str
+    type: str
+    epoch: int
+    best: Best
+    rule: str
+
+
 class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     Tells an identifier that it was named by an event keyed by another one.
@@ -75,6 +90,7 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Args:
         told: the graph was told of `first` in the same transaction.
         consent: what the events decided, which counts for every identifier they name.
+        crowd: who tells, if it cannot say itself whether the pair is evidence.
     """
 
     workspace: str
@@ -84,6 +100,7 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     first: First
     told: bool
     consent: dict[str, ConsentMark] = {}
+    crowd: Crowd | None = None
 
 
 encode_sighting: Final = msgspec.msgpack.Encoder().encode
@@ -94,7 +111,7 @@ def contribution_of(known: Known) -> Contribution | None:
     """What the identifier brings to its customer; None while no event that names it is known."""
     if known.first is None:
         return None
-    beside = {nid: pair.last_at for nid, pair in known.pairs.items()}
+    beside = {nid: pair.last_at for nid, pair in known.pairs.items() if pair.last_at}
     return Contribution(
         known.type,
         known.value,

@@ -12,6 +12,7 @@ from customeros.processors.profile.model import NAME_CHARACTERS, ConsentMark, Fa
 from customeros.processors.streams.changes import contributed
 from customeros.processors.streams.identifier import (
     Best,
+    Crowd,
     Known,
     Pair,
     Sighting,
@@ -27,9 +28,10 @@ from customeros.schemas.topics import SIGHTINGS, topic_key
 
 
 class _Better(NamedTuple):
-    """Evidence for a pair that the graph does not have yet."""
+    """Evidence for a pair that the graph does not have yet; of the other identifier, what it is."""
 
     type: str
+    epoch: int
     best: Best
     rule: str
 
@@ -79,10 +81,15 @@ class Learning:
 
     def sighted(self, sighting: Sighting) -> None:
         """Take what an event keyed by another identifier says of this one."""
-        if sighting.first.occurred_at > self.erased_at:
-            self._see(sighting.value, sighting.first, sighting.consent)
-            if sighting.told and (self._told is None or sighting.first < self._told):
-                self._told = sighting.first
+        if sighting.first.occurred_at <= self.erased_at:
+            return
+        self._see(sighting.value, sighting.first, sighting.consent)
+        if sighting.told and (self._told is None or sighting.first < self._told):
+            self._told = sighting.first
+        crowd = sighting.crowd
+        if crowd is not None and (crowd.nid in self._pairs or self._has_room()):
+            evidence = _Better(crowd.type, crowd.epoch, crowd.best, crowd.rule)
+            self._pair(crowd.nid, evidence, sighting.first, last_at=0)
 
     def learned(self) -> tuple[Known | None, list[Output]]:
         """The new record, None if nothing changed, and what others are to know of it."""
@@ -108,7 +115,9 @@ class Learning:
         if self._facts or (self._first, self._consent) != (was.first, was.consent):
             known, changes = contributed(self.workspace, self.nid, self._replaced())
             return known, outputs + changes
-        return (self._replaced() if self._told != was.told else None), outputs
+        if self._told != was.told or self._pairs is not was.pairs:
+            return self._replaced(), outputs
+        return None, outputs
 
     def _replaced(self) -> Known:
         was = self._known
@@ -144,33 +153,59 @@ class Learning:
         consent: dict[str, ConsentMark],
     ) -> None:
         """Take that an event names *other* too: evidence if that is new, a sighting if told."""
-        pair = self._pairs.get(other)
         strength, rule = self._rules.strength(kind, self._known.type, identifier.type)
-        best = Best(-strength, *_parts(first))
-        # One more than the degree lets the graph quarantine it; beyond that the pairs of this
-        # identifier can change nothing, so nobody remembers them and nobody is told.
-        if pair is not None or len(self._pairs) <= self._rules.degree(self._known.type):
-            if pair is None or best < pair.best:
-                self._better[other] = _Better(identifier.type, best, rule)
-            else:
-                best = pair.best
-            earliest = first if pair is None else min(first, pair.first)
-            last_at = first.occurred_at if pair is None else max(first.occurred_at, pair.last_at)
-            if self._pairs is self._known.pairs:
-                self._pairs = self._pairs.copy()
-            self._pairs[other] = Pair(best, earliest, last_at)
+        best = Best(-strength, first.occurred_at, first.event_id, first.source)
+        pair = self._pairs.get(other)
+        crowd = None
+        if pair is not None or self._has_room():
+            evidence = _Better(identifier.type, 0, best, rule)
+            self._pair(other, evidence, first, last_at=first.occurred_at)
+        else:
+            crowd = Crowd(self.nid, self._known.type, self._known.epoch, best, rule)
         if pair is None or first < pair.first or consent:
-            self._sight(other, identifier, first, consent)
+            self._sight(other, identifier, first, consent, crowd)
+
+    def _has_room(self) -> bool:
+        """
+        Whether another neighbour is remembered.
+
+        One more than the degree lets the graph quarantine this identifier. What comes then, its
+        neighbours remember if they have room; a pair of two that have none changes nothing.
+        """
+        return len(self._pairs) <= self._rules.degree(self._known.type)
+
+    def _pair(self, other: str, evidence: _Better, first: First, *, last_at: int) -> None:
+        pair = self._pairs.get(other)
+        if pair is None or evidence.best < pair.best:
+            self._better[other] = evidence
+        if pair is not None:
+            after = Pair(
+                min(evidence.best, pair.best), min(first, pair.first), max(last_at, pair.last_at)
+            )
+            if after == pair:
+                return
+        else:
+            after = Pair(evidence.best, first, last_at)
+        if self._pairs is self._known.pairs:
+            self._pairs = self._pairs.copy()
+        self._pairs[other] = after
 
     def _sight(
-        self, other: str, identifier: Identifier, first: First, consent: dict[str, ConsentMark]
+        self,
+        other: str,
+        identifier: Identifier,
+        first: First,
+        consent: dict[str, ConsentMark],
+        crowd: Crowd | None,
     ) -> None:
         waiting = self._sightings.get(other)
         if waiting is not None:
             first = min(first, waiting.first)
             consent = _newest_consent(waiting.consent, consent)
+            if waiting.crowd is not None and (crowd is None or waiting.crowd.best < crowd.best):
+                crowd = waiting.crowd
         self._sightings[other] = Sighting(
-            self.workspace, other, identifier.type, identifier.value, first, False, consent
+            self.workspace, other, identifier.type, identifier.value, first, False, consent, crowd
         )
 
     def _linked(self, other: str, better: _Better) -> Output:
@@ -182,7 +217,7 @@ class Learning:
                 kind=EvidenceKind.LINK,
                 link=Link(
                     a=endpoint(self.nid, self._known.type, self._first, self._known.epoch),
-                    b=endpoint(other, better.type, self._pairs[other].first, 0),
+                    b=endpoint(other, better.type, self._pairs[other].first, better.epoch),
                     strength=-best.weakness,
                     occurred_at=best.occurred_at,
                     event_id=best.event_id,
@@ -204,10 +239,6 @@ class Learning:
 
     def _evidence(self, evidence: Evidence) -> Output:
         return Output(EVIDENCE_TOPIC, self.workspace.encode(), EVIDENCE.encode(evidence))
-
-
-def _parts(first: First) -> tuple[int, str, str]:
-    return first.occurred_at, first.event_id, first.source
 
 
 def _newest_consent(
