@@ -66,7 +66,9 @@ class Draft:
 
     def cuts_naming(self, keys: Iterable[str]) -> list[Cut]:
         """The cuts in force that name any of *keys*."""
-        ids = dict.fromkeys(cut for key in keys for cut in self.nodes[key].cuts)
+        nodes = self.nodes
+        named = [cuts for key in keys if (cuts := nodes[key].cuts)]
+        ids = dict.fromkeys(cut for cuts in named for cut in cuts)
         self.read_cuts(ids)
         return [self.cuts[cut] for cut in ids]
 

@@ -125,7 +125,6 @@ class Fold:
 
     def bound(self, key: str, cause: str) -> None:
         """Quarantine *key* if it has too many neighbours; its evidence is kept."""
-        self._draft.read_nodes([key])
         node = self._draft.nodes[key]
         if not node.quarantined and len(node.neighbours) > self.rules.degree(node.type):
             self._draft.put_node(key, replace(node, quarantined=True))
@@ -142,7 +141,8 @@ class Fold:
             return
         beside = (*beside[:at], other, *beside[at:])
         self._draft.put_node(point.key, replace(node, neighbours=beside))
-        self.bound(point.key, cause)
+        if len(beside) > self.rules.degree(node.type):
+            self.bound(point.key, cause)
 
     def _renew(self, node: Node, point: Endpoint, cause: str) -> None:
         """Begin *point*'s epoch with nothing but the cuts that name it."""

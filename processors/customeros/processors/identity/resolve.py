@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from customeros.processors.identity.model import Edge, Node, Refused
 from customeros.processors.identity.rules import Rules
@@ -42,7 +42,7 @@ def resolve(
     former customer, neighbours or cuts.
     """
     sides = sides_of(cuts)
-    home = {key: Cluster.single(key, node, sides, rules) for key, node in nodes.items()}
+    home = {key: Cluster.of([key], nodes, sides, rules) for key in nodes}
     refused: list[Refused] = []
     for edge in sorted(edges, key=_rank):
         one, other = home.get(edge.a), home.get(edge.b)
@@ -90,12 +90,19 @@ class Cluster:
         self.sides = sides
 
     @classmethod
-    def single(cls, key: str, node: Node, sides: Sides, rules: Rules) -> Cluster:
-        """*key* alone; only types that have a limit are counted."""
-        limited = rules.limit(node.type) is not None
-        return cls(
-            [key], {node.type: 1} if limited else {}, dict(sides[key]) if key in sides else {}
-        )
+    def of(cls, keys: Iterable[str], nodes: Mapping[str, Node], sides: Sides, rules: Rules) -> Self:
+        """*keys* together; only types that have a limit are counted."""
+        members = list(keys)
+        counts: dict[str, int] = {}
+        for key in members:
+            name = nodes[key].type
+            if rules.limit(name) is not None:
+                counts[name] = counts.get(name, 0) + 1
+        on_side: dict[str, int] = {}
+        if sides:
+            for key in members:
+                on_side.update(sides.get(key, ()))
+        return cls(members, counts, on_side)
 
     def obstacle(self, other: Cluster, rules: Rules) -> tuple[Refusal, str] | None:
         """

@@ -45,7 +45,7 @@ def settle(draft: Draft, touches: Sequence[Touch], rules: Rules) -> None:
         touches = ()
         for at, group in enumerate(groups):
             clusters = [members_of(draft, key) for key in group.seeds]
-            if _unite(draft, clusters, group.cause, rules):
+            if _unite(draft, group, clusters, rules):
                 continue
             causes = {key: group.cause for members in clusters for key in members}
             if _Region(draft, rules).resolve(causes):
@@ -94,6 +94,11 @@ class _Group:
     def cause(self) -> str:
         return self.touches[-1].cause
 
+    @property
+    def renames(self) -> bool:
+        """Whether it was said anew when somebody was first seen."""
+        return any(touch.a == touch.b for touch in self.touches)
+
 
 def _groups(draft: Draft, touches: Sequence[Touch]) -> list[_Group]:
     group_of: dict[str, _Group] = {}
@@ -130,24 +135,25 @@ def _group(draft: Draft, key: str, group_of: dict[str, _Group]) -> _Group:
     return group_of[label]
 
 
-def _unite(draft: Draft, clusters: list[list[str]], cause: str, rules: Rules) -> bool:
+def _unite(draft: Draft, group: _Group, clusters: Sequence[list[str]], rules: Rules) -> bool:
     """Make one customer of *clusters*, unless a rule forbids it."""
     nodes = draft.nodes
     members = [key for cluster in clusters for key in cluster]
     if len(clusters) > 1:
         sides = sides_of(draft.cuts_naming(members))
-        whole = Cluster([], {}, {})
+        whole = Cluster.of((), nodes, sides, rules)
         for cluster in clusters:
-            part = Cluster([], {}, {})
-            for key in cluster:
-                part.absorb(Cluster.single(key, nodes[key], sides, rules))
+            part = Cluster.of(cluster, nodes, sides, rules)
             if whole.obstacle(part, rules) is not None:
                 return False
             whole.absorb(part)
     anchor = anchor_of(members, nodes)
-    customer = own_customer(rules.workspace, anchor, nodes[anchor].epoch)
+    # The first seen of all is the first seen of its former customer, unless that has just changed.
+    customer = nodes[anchor].customer
+    if group.renames:
+        customer = own_customer(rules.workspace, anchor, nodes[anchor].epoch)
     for key in members:
-        draft.move(key, customer, cause)
+        draft.move(key, customer, group.cause)
     return True
 
 
