@@ -7,8 +7,13 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from support.servers import embedded_clickhouse, embedded_kafka
+
+# No test is judged by its speed.
+settings.register_profile("customeros", deadline=None)
+settings.load_profile("customeros")
 
 
 @pytest.fixture(scope="session")

@@ -92,7 +92,7 @@ def _records(schema: Any, kind: Any) -> list[tuple[dict[str, Any], Any]]:
     return [pair for part in inner if structs for pair in _records(part, structs[0])]
 
 
-def _with(change: Callable[[dict[str, dict[str, Any]]], None]) -> Any:
+def _with(change: Callable[[dict[str, dict[str, Any]]], object]) -> Any:
     """The event schema with *change* applied to its fields by name."""
     changed = copy.deepcopy(CODECS["event"].newest.definition)
     fields = {field["name"]: field for field in changed["fields"]}

@@ -1,0 +1,100 @@
+"""What was read and not yet inserted: rows by table, dead letters, and where to go on from."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from customeros.runtime import stream
+from customeros.runtime.stream import Output
+from customeros.schemas.codec import Undecodable
+from customeros.schemas.topics import DEAD_LETTERS, Topic
+from customeros.sinks.clickhouse.inserts import Pending, Target, insert_what_fits
+from customeros.sinks.clickhouse.rows import Record, rows_of
+from customeros.sinks.clickhouse.tables import TABLES, Table
+
+STAGE: Final = "sink"
+
+Place = tuple[Topic, int]
+
+
+class Buffer:
+    """
+    Records on their way into ClickHouse.
+
+    `write` may fail half way and be called again; after it `take` says what is done.
+
+    Attributes:
+        records: how many were added since the last `take`, by topic; `bytes`: of their values.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: dict[Table, list[Pending]] = {table: [] for table in TABLES}
+        self._refused: dict[Record, str] = {}
+        self._positions: dict[Place, int] = {}
+        self.records: Counter[Topic] = Counter()
+        self.bytes = 0
+
+    def add(self, record: Record) -> None:
+        """Take *record*; one that cannot be read becomes a dead letter at the next `take`."""
+        try:
+            for table, row in rows_of(record):
+                self._waiting[table].append(Pending(row, record))
+        except Undecodable:
+            self._refused[record] = "undecodable"
+        self._positions[record.topic, record.partition] = record.offset + 1
+        self.records[record.topic] += 1
+        self.bytes += len(record.value or b"")
+
+    def move_to(self, place: Place, offset: int) -> None:
+        """There is nothing before *offset* that was not taken: the end of the partition."""
+        self._positions[place] = offset
+
+    def drop(self, places: Iterable[Place]) -> None:
+        """Forget all of *places*: they belong to another process now."""
+        gone = set(places)
+        for table, rows in self._waiting.items():
+            self._waiting[table] = [p for p in rows if _place(p.record) not in gone]
+        self._refused = {r: why for r, why in self._refused.items() if _place(r) not in gone}
+        self._positions = {p: offset for p, offset in self._positions.items() if p not in gone}
+
+    def write(self, target: Target) -> Mapping[Table, int]:
+        """
+        Insert all rows that fit; how many by table.
+
+        Raises:
+            Unavailable: what was not inserted stays here.
+        """
+        written = {}
+        for table, rows in self._waiting.items():
+            if rows:
+                refused = insert_what_fits(target, table, rows)
+                self._refused |= dict.fromkeys(refused, "row_refused")
+                written[table] = len(rows) - len(refused)
+                self._waiting[table] = []
+        return written
+
+    def take(self) -> tuple[Mapping[Record, str], Mapping[Place, int]]:
+        """Empty this: the records given up on with their reason, and the next offset by place."""
+        taken = self._refused, self._positions
+        self._refused, self._positions = {}, {}
+        self.records.clear()
+        self.bytes = 0
+        return taken
+
+
+def letter_of(record: Record, reason: str, *, now: int) -> Output:
+    """The dead letter of *record*, given up on at *now* (ms)."""
+    as_read = stream.Record(record.offset, record.key, None, record.timestamp, record.value)
+    batch = stream.Batch(record.topic, record.partition, [as_read], now)
+    return stream.dead_letter(STAGE, batch, as_read, reason)
+
+
+def may_be_dead_lettered(record: Record) -> bool:
+    """Not a dead letter itself: the dead letter of one that is refused would be refused again."""
+    return record.topic != DEAD_LETTERS
+
+
+def _place(record: Record) -> Place:
+    return record.topic, record.partition

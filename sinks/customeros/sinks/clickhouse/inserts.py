@@ -1,0 +1,231 @@
+"""One insert into ClickHouse: what its errors mean, and which rows it refuses."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final, NamedTuple, Protocol
+
+import clickhouse_connect
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from customeros.runtime.errors import Misconfigured, PoisonRecord, Unavailable
+from customeros.runtime.metrics import SINK_FLUSH_SECONDS
+from customeros.runtime.settings import Settings
+from customeros.sinks.clickhouse.rows import Record, Row
+from customeros.sinks.clickhouse.tables import INSERT_SETTINGS, Table, statements
+
+_DEPENDENCY: Final = "clickhouse"
+_CONNECT_SECONDS: Final = 5
+# A batch is at most 10,000 rows; longer means that the server hangs.
+_ANSWER_SECONDS: Final = 60
+# Raised when the meaning of a row changes: a block known by its token is not inserted again.
+_ROWS_VERSION: Final = 1
+
+# ClickHouse's codes (ErrorCodes.cpp) for a server that cannot take an insert now.
+_BUSY: Final = {
+    159: "TIMEOUT_EXCEEDED",
+    202: "TOO_MANY_SIMULTANEOUS_QUERIES",
+    203: "NO_FREE_CONNECTION",
+    209: "SOCKET_TIMEOUT",
+    210: "NETWORK_ERROR",
+    225: "NO_ZOOKEEPER",
+    236: "ABORTED",
+    241: "MEMORY_LIMIT_EXCEEDED",
+    242: "TABLE_IS_READ_ONLY",
+    243: "NOT_ENOUGH_SPACE",
+    252: "TOO_MANY_PARTS",
+    319: "UNKNOWN_STATUS_OF_INSERT",
+    394: "QUERY_WAS_CANCELLED",
+    439: "CANNOT_SCHEDULE_TASK",
+    473: "DEADLOCK_AVOIDED",
+    499: "S3_ERROR",
+    722: "ASYNC_LOAD_WAIT_FAILED",
+    733: "TABLE_IS_BEING_RESTARTED",
+    745: "SERVER_OVERLOADED",
+    762: "HTTP_CONNECTION_LIMIT_REACHED",
+    999: "KEEPER_EXCEPTION",
+}
+# For a value that does not fit its column. Not those that say that a column does not fit the
+# table: they would refuse every row, so they stop the sink instead.
+_MISFIT: Final = {
+    6: "CANNOT_PARSE_TEXT",
+    26: "CANNOT_PARSE_QUOTED_STRING",
+    27: "CANNOT_PARSE_INPUT_ASSERTION_FAILED",
+    38: "CANNOT_PARSE_DATE",
+    41: "CANNOT_PARSE_DATETIME",
+    69: "ARGUMENT_OUT_OF_BOUND",
+    70: "CANNOT_CONVERT_TYPE",
+    72: "CANNOT_PARSE_NUMBER",
+    117: "INCORRECT_DATA",
+    128: "TOO_LARGE_ARRAY_SIZE",
+    131: "TOO_LARGE_STRING_SIZE",
+    190: "SIZES_OF_ARRAYS_DONT_MATCH",
+    321: "VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE",
+    349: "CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN",
+    407: "DECIMAL_OVERFLOW",
+    467: "CANNOT_PARSE_BOOL",
+    469: "VIOLATED_CONSTRAINT",
+    691: "UNKNOWN_ELEMENT_OF_ENUM",
+}
+_NO_ACCESS: Final = {
+    192: "UNKNOWN_USER",
+    193: "WRONG_PASSWORD",
+    194: "REQUIRED_PASSWORD",
+    497: "ACCESS_DENIED",
+    516: "AUTHENTICATION_FAILED",
+}
+
+
+class Pending(NamedTuple):
+    """A row that waits for its insert, and the record it came from."""
+
+    row: Row
+    record: Record
+
+
+class InsertFailed(Exception):
+    """
+    ClickHouse refused an insert for a reason that is neither the row's nor the moment's.
+
+    Its own text may quote rows, so only the code is kept.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"ClickHouse answered with error code {code}")
+        self.code = code
+
+
+class Target(Protocol):
+    """Where rows go."""
+
+    def insert(self, table: Table, rows: Sequence[Pending]) -> None:
+        """
+        Insert all of *rows* or none; again with the same rows is harmless.
+
+        Raises:
+            PoisonRecord: at least one row does not fit its table.
+            Unavailable: try again later.
+        """
+
+
+class ClickHouse:
+    """
+    A `Target` over HTTP.
+
+    Raises:
+        Misconfigured: the server refuses the user.
+        Unavailable: it does not answer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        pa.array([])  # imports pandas if it is there: now, not while the first batch waits
+        with _meaning():
+            with self._client(None) as server:
+                database = settings.clickhouse.database
+                server.command(f"CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic")
+            self._connection = self._client(settings.clickhouse.database)
+            for statement in statements():
+                self._connection.command(statement)
+
+    def insert(self, table: Table, rows: Sequence[Pending]) -> None:
+        try:
+            arrow = arrow_table(table, (pending.row for pending in rows))
+        except (pa.ArrowException, OverflowError, UnicodeError) as error:
+            raise PoisonRecord("row_refused", f"a value does not fit {table.name}") from error
+        token = {"insert_deduplication_token": block_token(table, rows)}
+        with _meaning(), SINK_FLUSH_SECONDS.labels(table.name).time():
+            self._connection.insert_arrow(table.name, arrow, settings={**INSERT_SETTINGS, **token})
+
+    def close(self) -> None:
+        """Give the connections back; calling twice is harmless."""
+        self._connection.close()
+
+    def _client(self, database: str | None) -> Client:
+        clickhouse = self._settings.clickhouse
+        return clickhouse_connect.get_client(
+            dsn=self._settings.clickhouse_url,
+            username=clickhouse.user,
+            password=clickhouse.password.get_secret_value(),
+            database=database,
+            compress="lz4",
+            connect_timeout=_CONNECT_SECONDS,
+            send_receive_timeout=_ANSWER_SECONDS,
+            query_retries=0,
+            autogenerate_session_id=False,
+            client_name="customeros-sink",
+        )
+
+
+def insert_what_fits(target: Target, table: Table, rows: Sequence[Pending]) -> list[Record]:
+    """
+    Insert *rows* but those that ClickHouse refuses; the records of these, in order.
+
+    A refused batch is halved until each row that does not fit stands alone.
+
+    Raises:
+        Unavailable: some may be inserted; again with the same rows is harmless.
+    """
+    try:
+        target.insert(table, rows)
+    except PoisonRecord:
+        if len(rows) == 1:
+            return [rows[0].record]
+        half = len(rows) // 2
+        return [
+            *insert_what_fits(target, table, rows[:half]),
+            *insert_what_fits(target, table, rows[half:]),
+        ]
+    return []
+
+
+def arrow_table(table: Table, rows: Iterable[Row]) -> pa.Table:
+    """*rows* column by column; ArrowException where a value is not of its column's type."""
+    return pa.Table.from_arrays(
+        [
+            pa.array(values, column.type)
+            for values, column in zip(zip(*rows, strict=True), table.columns, strict=True)
+        ],
+        schema=table.columns,
+    )
+
+
+def block_token(table: Table, rows: Sequence[Pending]) -> str:
+    """
+    The name of the block that *rows* are: of which records, by partition from which to which.
+
+    Rows are functions of their records, so equal names have equal rows, whichever process sends
+    them; the server drops a block that it has, before FINAL has to. A record's time is part of
+    its name, so a topic made anew is not taken for the old one.
+    """
+    ranges: dict[tuple[str, int], tuple[tuple[int, int], tuple[int, int], int]] = {}
+    for _, record in rows:
+        place = record.topic.name, record.partition
+        this = record.offset, record.timestamp
+        first, _last, count = ranges.get(place, (this, this, 0))
+        ranges[place] = first, this, count + 1
+    name = f"{_ROWS_VERSION} {table.name} {sorted(ranges.items())}"
+    return hashlib.sha256(name.encode()).hexdigest()[:32]
+
+
+@contextmanager
+def _meaning() -> Iterator[None]:
+    """Turn the driver's errors into ours, by who is at fault."""
+    try:
+        yield
+    except ClickHouseError as error:
+        code = getattr(error, "code", None)
+        if code in _MISFIT:
+            raise PoisonRecord("row_refused", f"ClickHouse {code} {_MISFIT[code]}") from None
+        if code in _NO_ACCESS:
+            raise Misconfigured(
+                f"ClickHouse refuses the user ({code} {_NO_ACCESS[code]}): see "
+                "CUSTOMEROS_CLICKHOUSE__USER and CUSTOMEROS_CLICKHOUSE__PASSWORD"
+            ) from None
+        if code in _BUSY or code is None:
+            raise Unavailable(_DEPENDENCY) from None
+        raise InsertFailed(code) from None

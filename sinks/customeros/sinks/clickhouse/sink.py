@@ -1,0 +1,300 @@
+"""
+The process that takes the public topics to ClickHouse.
+
+Offsets are committed after the insert, so what a crash leaves is inserted again; the tables see
+to it that it counts once. ClickHouse away: the partitions pause and the same rows are tried again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from customeros.runtime import clients, metrics
+from customeros.runtime.errors import CustomerOSError, Misconfigured, Unavailable
+from customeros.runtime.settings import Settings
+from customeros.runtime.topics import ensure_topics, prefixed
+from customeros.schemas.topics import DEAD_LETTERS
+from customeros.sinks.clickhouse.buffer import (
+    STAGE,
+    Buffer,
+    Place,
+    letter_of,
+    may_be_dead_lettered,
+)
+from customeros.sinks.clickhouse.inserts import ClickHouse, Target
+from customeros.sinks.clickhouse.rows import SOURCES, Record
+from customeros.sinks.clickhouse.tables import Table
+
+GROUP: Final = "sink-clickhouse"
+CRASHED: Final = os.EX_SOFTWARE
+
+# Idle, the loop looks this often whether it should stop.
+_IDLE_SECONDS: Final = 0.5
+# Taken from librdkafka at once: enough to be cheap, few enough to see the limits below in time.
+_MESSAGES: Final = 1_000
+# One customer state may have 128 kB, so rows alone do not bound a batch.
+_BATCH_BYTES: Final = 32 * 1024 * 1024
+_DEAD_LETTER_SECONDS: Final = 10.0
+
+_LOG: Final = structlog.get_logger()
+
+
+def run_sink(settings: Settings) -> int:
+    """
+    Run until SIGTERM or SIGINT: the exit code, 0, or 70 after a crash that committed nothing.
+
+    Waits for Kafka and ClickHouse; creates the topics it reads and the tables it writes.
+
+    Raises:
+        Misconfigured: a topic differs from what it must be, or ClickHouse refuses the user.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    metrics.serve_metrics(settings.metrics)
+    try:
+        target = _connected(settings, stop)
+        if target is not None:
+            Sink(settings, target).run(stop)
+            target.close()
+    except Misconfigured:
+        raise
+    except Exception as error:  # noqa: BLE001  (texts of foreign errors may quote rows)
+        _LOG.error("sink_crashed", error=type(error).__name__, at=_where(error))
+        return CRASHED
+    return 0
+
+
+class Sink:
+    """One member of the sink's consumer group."""
+
+    def __init__(self, settings: Settings, target: Target) -> None:
+        self._target = target
+        self._flush_seconds = settings.clickhouse.flush_seconds
+        self._batch_rows = settings.clickhouse.batch_rows
+        self._topics = {prefixed(settings, topic): topic for topic in SOURCES}
+        self._names = {topic: name for name, topic in self._topics.items()}
+        self._dead_letters = prefixed(settings, DEAD_LETTERS)
+        self._producer: Producer = clients.producer(settings)
+        self._consumer: Consumer = clients.consumer(
+            settings,
+            GROUP,
+            **{
+                # Tells that there is nothing more, so that the lag is 0 then: transactions end
+                # with a marker that takes an offset and is no message.
+                "enable.partition.eof": True,
+                "fetch.wait.max.ms": 100,
+                "partition.assignment.strategy": "range",
+            },
+        )
+        self._buffer = Buffer()
+        self._oldest: float | None = None
+        self._retry_at: float | None = None
+
+    def run(self, stop: threading.Event) -> None:
+        """
+        Take records to the target until *stop*, then what was taken but not yet inserted.
+
+        Raises:
+            Misconfigured, InsertFailed, KafkaException: nothing more can be done here.
+        """
+        self._consumer.subscribe(
+            list(self._topics),
+            on_assign=self._assigned,
+            on_revoke=self._revoked,
+            on_lost=self._lost,
+        )
+        try:
+            while not stop.is_set():
+                self._take(self._consumer.poll(self._wait_seconds()))
+                while self._retry_at is None and not self._due():
+                    seconds = self._wait_seconds()
+                    messages = self._consumer.consume(_MESSAGES, min(seconds, self._flush_seconds))
+                    for message in messages:
+                        self._take(message)
+                    if not messages:
+                        break
+                if self._due():
+                    self._flush()
+            self._flush()
+        except BaseException:
+            self._buffer = Buffer()  # or closing would commit it
+            raise
+        finally:
+            self._consumer.close()
+
+    def _wait_seconds(self) -> float:
+        due = self._retry_at or (self._oldest and self._oldest + self._flush_seconds)
+        return _IDLE_SECONDS if due is None else min(max(due - time.monotonic(), 0), _IDLE_SECONDS)
+
+    def _due(self) -> bool:
+        now = time.monotonic()
+        if self._retry_at is not None:
+            return now >= self._retry_at
+        if self._oldest is None:
+            return False
+        return (
+            now >= self._oldest + self._flush_seconds
+            or self._buffer.records.total() >= self._batch_rows
+            or self._buffer.bytes >= _BATCH_BYTES
+        )
+
+    def _take(self, message: Message | None) -> None:
+        if message is None:
+            return
+        error = message.error()
+        if error is None:
+            self._buffer.add(self._record(message))
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._buffer.move_to(self._place(message), message.offset() or 0)
+        elif error.fatal() or error.code() in _HOPELESS:
+            raise KafkaException(error)
+        else:
+            _LOG.warning("consumer_hindered", code=error.name())
+            return
+        if self._oldest is None:
+            self._oldest = time.monotonic()
+
+    def _record(self, message: Message) -> Record:
+        return Record(
+            *self._place(message),
+            offset=message.offset() or 0,
+            key=message.key() or b"",
+            value=message.value(),
+            timestamp=message.timestamp()[1],
+        )
+
+    def _place(self, message: Message) -> Place:
+        return self._topics[message.topic() or ""], message.partition() or 0
+
+    def _flush(self) -> None:
+        """Insert what is there and commit; with ClickHouse away, pause and keep it."""
+        try:
+            self._write()
+        except Unavailable as error:
+            metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
+            if self._retry_at is None:
+                _LOG.warning("paused", dependency=error.dependency)
+            self._retry_at = time.monotonic() + error.retry_after
+            # Each time, since partitions may have been assigned meanwhile.
+            self._consumer.pause(self._consumer.assignment())
+            return
+        if self._retry_at is not None:
+            self._retry_at = None
+            self._consumer.resume(self._consumer.assignment())
+            _LOG.info("resumed")
+
+    def _write(self) -> None:
+        started = time.monotonic()
+        written = self._buffer.write(self._target)
+        for topic, records in self._buffer.records.items():
+            metrics.RECORDS_READ.labels(STAGE, topic.name).inc(records)
+        refused, positions = self._buffer.take()
+        self._oldest = None
+        self._give_up(refused)
+        self._commit(positions)
+        for table, rows in written.items():
+            metrics.SINK_ROWS.labels(table.name).inc(rows)
+        if written:
+            _LOG.info(
+                "batch_written",
+                rows=_by_name(written),
+                seconds=round(time.monotonic() - started, 4),
+            )
+
+    def _give_up(self, refused: Mapping[Record, str]) -> None:
+        """Send dead letters; they are on the broker when this returns."""
+        for record, reason in refused.items():
+            place = {"topic": record.topic.name, "partition": record.partition}
+            _LOG.warning("dead_lettered", reason=reason, offset=record.offset, **place)
+            metrics.DEAD_LETTERS.labels(STAGE, reason).inc()
+            if may_be_dead_lettered(record):
+                letter = letter_of(record, reason, now=int(time.time() * 1000))
+                self._producer.produce(
+                    self._dead_letters, letter.value, letter.key, on_delivery=_must_arrive
+                )
+        if refused and self._producer.flush(_DEAD_LETTER_SECONDS):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    def _commit(self, positions: Mapping[Place, int]) -> None:
+        """Say how far it is done. If the broker will not hear it, a later commit says more."""
+        offsets = [
+            TopicPartition(self._names[topic], partition, offset)
+            for (topic, partition), offset in positions.items()
+        ]
+        if not offsets:
+            return
+        try:
+            self._consumer.commit(offsets=offsets, asynchronous=False)
+        except KafkaException as error:
+            if error.args[0].fatal():
+                raise
+            metrics.UNAVAILABLE.labels(STAGE, "kafka").inc()
+            _LOG.warning("commit_failed", code=error.args[0].name())
+
+    def _assigned(self, _: Consumer, __: Iterable[TopicPartition]) -> None:
+        """New partitions are not paused: with ClickHouse away, see to it at once."""
+        if self._retry_at is not None:
+            self._retry_at = time.monotonic()
+
+    def _revoked(self, _: Consumer, partitions: Iterable[TopicPartition]) -> None:
+        """Another member takes over: finish what was taken, or leave it to that one."""
+        try:
+            self._write()
+        except Unavailable as error:
+            metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
+            self._drop(partitions)
+
+    def _lost(self, _: Consumer, partitions: Iterable[TopicPartition]) -> None:
+        self._drop(partitions)
+
+    def _drop(self, partitions: Iterable[TopicPartition]) -> None:
+        self._buffer.drop((self._topics[p.topic], p.partition) for p in partitions)
+
+
+# Waiting does not help these.
+_HOPELESS: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+}
+
+
+def _connected(settings: Settings, stop: threading.Event) -> ClickHouse | None:
+    """Topics and tables as they have to be, once both servers answer; None: stopped before."""
+    while not stop.is_set():
+        try:
+            ensure_topics(settings, SOURCES)
+            return ClickHouse(settings)
+        except Unavailable as error:
+            metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
+            _LOG.warning("waiting", dependency=error.dependency)
+            stop.wait(error.retry_after)
+    return None
+
+
+def _must_arrive(error: KafkaError | None, _: Message) -> None:
+    if error is not None:
+        raise KafkaException(error)
+
+
+def _by_name(written: Mapping[Table, int]) -> dict[str, int]:
+    return {table.name: rows for table, rows in written.items()}
+
+
+def _where(error: BaseException) -> list[str]:
+    """File and line of each frame, without the error's text."""
+    frames: list[str] = []
+    trace: Any = error.__traceback__
+    while trace is not None:
+        frames.append(f"{trace.tb_frame.f_code.co_name}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return [*frames, str(error)] if isinstance(error, CustomerOSError) else frames

@@ -1,0 +1,196 @@
+"""Which tables the sink writes, the Arrow form of their rows, and how they come to be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Final, NamedTuple
+
+import pyarrow as pa
+
+_TIME: Final = pa.timestamp("ms", tz="UTC")
+_TEXTS: Final = pa.list_(pa.string())
+_TEXT_BY_NAME: Final = pa.map_(pa.string(), pa.string())
+_LONG_BY_NAME: Final = pa.map_(pa.string(), pa.int64())
+_BOOL_BY_NAME: Final = pa.map_(pa.string(), pa.bool_())
+
+
+class Table(NamedTuple):
+    """
+    One storage table.
+
+    Args:
+        columns: name and Arrow type of what is inserted; a row is a tuple in this order.
+        personal: the columns that say who a customer is; an erasure has to empty them.
+    """
+
+    name: str
+    columns: pa.Schema
+    personal: tuple[str, ...] = ()
+
+
+def _columns(**types: pa.DataType) -> pa.Schema:
+    return pa.schema([*types.items(), ("_partition", pa.uint32()), ("_offset", pa.uint64())])
+
+
+_LINE: Final = pa.struct(
+    {
+        "product_id": pa.string(),
+        "sku": pa.string(),
+        "name": pa.string(),
+        "quantity": pa.int64(),
+        "unit_price": pa.int64(),
+    }
+)
+_KNOWN_IDENTIFIER: Final = pa.struct(
+    {
+        "type": pa.string(),
+        "value": pa.string(),
+        "key": pa.string(),
+        "source": pa.string(),
+        "first_seen_at": _TIME,
+        "last_seen_at": _TIME,
+    }
+)
+
+EVENTS: Final = Table(
+    "events_log",
+    _columns(
+        workspace=pa.string(),
+        event_id=pa.string(),
+        source=pa.string(),
+        family=pa.string(),
+        kind=pa.string(),
+        name=pa.string(),
+        occurred_at=_TIME,
+        received_at=_TIME,
+        identifier_key=pa.string(),
+        resolved_customer_id=pa.string(),
+        resolved_version=pa.uint64(),
+        account_id=pa.string(),
+        order_id=pa.string(),
+        order_action=pa.string(),
+        amount=pa.int64(),
+        currency=pa.string(),
+        lines=pa.list_(_LINE),
+        channel=pa.string(),
+        direction=pa.string(),
+        conversation_id=pa.string(),
+        consent=_BOOL_BY_NAME,
+        enrichment=_TEXT_BY_NAME,
+        identifiers=pa.list_(pa.struct({"type": pa.string(), "value": pa.string()})),
+        traits=_TEXT_BY_NAME,
+        properties=pa.string(),
+        context=pa.string(),
+        author=pa.string(),
+        text=pa.string(),
+        _topic=pa.string(),
+    ),
+    personal=("identifiers", "traits", "properties", "context", "author", "text", "enrichment"),
+)
+ASSIGNMENTS: Final = Table(
+    "assignments_log",
+    _columns(
+        workspace=pa.string(),
+        key=pa.string(),
+        type=pa.string(),
+        customer_id=pa.string(),
+        version=pa.uint64(),
+        deleted=pa.bool_(),
+    ),
+)
+CUSTOMERS: Final = Table(
+    "customers_log",
+    _columns(
+        workspace=pa.string(),
+        customer_id=pa.string(),
+        version=pa.uint64(),
+        status=pa.string(),
+        merged_into=pa.string(),
+        updated_at=_TIME,
+        first_seen_at=_TIME,
+        last_seen_at=_TIME,
+        email=pa.string(),
+        name=pa.string(),
+        phone=pa.string(),
+        events=pa.int64(),
+        orders=pa.int64(),
+        refunds=pa.int64(),
+        cancellations=pa.int64(),
+        items=pa.int64(),
+        messages_in=pa.int64(),
+        messages_out=pa.int64(),
+        spent=_LONG_BY_NAME,
+        placed=_LONG_BY_NAME,
+        refunded=_LONG_BY_NAME,
+        cancelled=_LONG_BY_NAME,
+        traits=pa.string(),
+        metrics=pa.string(),
+        days=_LONG_BY_NAME,
+        consent=_BOOL_BY_NAME,
+        identifiers=pa.list_(_KNOWN_IDENTIFIER),
+        products=_TEXTS,
+        channels=_TEXTS,
+        accounts=_TEXTS,
+        first_touch=_TEXT_BY_NAME,
+        last_touch=_TEXT_BY_NAME,
+    ),
+    personal=(
+        *("email", "name", "phone", "traits", "identifiers", "products", "accounts"),
+        *("first_touch", "last_touch"),
+    ),
+)
+IDENTIFIERS: Final = Table(
+    "identifiers_log",
+    _columns(
+        workspace=pa.string(),
+        type=pa.string(),
+        value=pa.string(),
+        key=pa.string(),
+        customer_id=pa.string(),
+        source=pa.string(),
+        first_seen_at=_TIME,
+        last_seen_at=_TIME,
+        since=pa.uint64(),
+        version=pa.uint64(),
+    ),
+    personal=("value",),
+)
+DEAD_LETTERS: Final = Table(
+    "dead_letters_log",
+    _columns(
+        workspace=pa.string(),
+        source=pa.string(),
+        stage=pa.string(),
+        reason=pa.string(),
+        detail=pa.string(),
+        failed_at=_TIME,
+        origin_topic=pa.string(),
+        origin_partition=pa.int64(),
+        origin_offset=pa.int64(),
+        key=pa.binary(),
+        value=pa.binary(),
+    ),
+    personal=("key", "value"),
+)
+
+# Assignments before events, and customers before identifiers: what refers comes last.
+TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, DEAD_LETTERS)
+
+# Values are taken as they are: dates in traits stay text. An import of old events may span many
+# months, and each is a partition.
+INSERT_SETTINGS: Final[Mapping[str, str | int]] = {
+    "async_insert": 0,
+    "input_format_try_infer_dates": 0,
+    "input_format_try_infer_datetimes": 0,
+    "max_partitions_per_insert_block": 0,
+}
+
+
+def statements() -> Iterator[str]:
+    """What makes the tables and views in the current database; all may run again."""
+    script = files("customeros.sinks.clickhouse").joinpath("tables.sql").read_text()
+    lines = (line for line in script.splitlines() if not line.startswith("--"))
+    for statement in "\n".join(lines).split(";\n"):
+        if statement.strip(" \n;"):
+            yield statement.strip(" \n;")

@@ -1,0 +1,201 @@
+-- Tables and views of the sink's database. Every statement may run again at any start; a change
+-- is appended as ALTER TABLE … ADD COLUMN IF NOT EXISTS, and the views are replaced.
+--
+-- Absent text is '', an absent number or time is NULL; money is in minor units of its currency.
+-- _partition and _offset are the record's place in its topic: what is delivered twice has one
+-- sort key (or one version), so FINAL in a view shows it once.
+
+CREATE TABLE IF NOT EXISTS events_log (
+    workspace LowCardinality(String),
+    event_id String,
+    source LowCardinality(String),
+    family LowCardinality(String),
+    kind LowCardinality(String),
+    name LowCardinality(String),
+    occurred_at DateTime64(3, 'UTC'),
+    received_at DateTime64(3, 'UTC'),
+    identifier_key String,
+    resolved_customer_id String,
+    resolved_version UInt64,
+    account_id String,
+    order_id String,
+    order_action LowCardinality(String),
+    amount Nullable(Int64),
+    currency LowCardinality(String),
+    lines Array(Tuple(
+        product_id String, sku Nullable(String), name Nullable(String),
+        quantity Int64, unit_price Nullable(Int64))),
+    channel LowCardinality(String),
+    direction LowCardinality(String),
+    conversation_id String,
+    consent Map(String, Bool),
+    enrichment Map(LowCardinality(String), String),
+    identifiers Array(Tuple(type LowCardinality(String), value String)),
+    traits Map(String, String),
+    properties String CODEC(ZSTD(1)),
+    context String CODEC(ZSTD(1)),
+    author String,
+    text String CODEC(ZSTD(1)),
+    _topic LowCardinality(String),
+    _partition UInt32,
+    _offset UInt64,
+    INDEX by_event_id event_id TYPE bloom_filter(0.01) GRANULARITY 4
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(occurred_at)
+ORDER BY (workspace, identifier_key, occurred_at, _partition, _offset)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- Where an identifier belongs now; only those that ever moved have a row.
+CREATE TABLE IF NOT EXISTS assignments_log (
+    workspace LowCardinality(String),
+    key String,
+    type LowCardinality(String),
+    customer_id String,
+    version UInt64,
+    deleted Bool,
+    _partition UInt32,
+    _offset UInt64
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY (workspace, key)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- The newest state of every customer. Deleted rows stay: an older version that comes late must
+-- not bring a customer back. Small granules, since people look up one customer.
+CREATE TABLE IF NOT EXISTS customers_log (
+    workspace LowCardinality(String),
+    customer_id String,
+    version UInt64,
+    status LowCardinality(String),
+    merged_into String,
+    updated_at DateTime64(3, 'UTC'),
+    first_seen_at Nullable(DateTime64(3, 'UTC')),
+    last_seen_at Nullable(DateTime64(3, 'UTC')),
+    email String,
+    name String,
+    phone String,
+    events Int64,
+    orders Int64,
+    refunds Int64,
+    cancellations Int64,
+    items Int64,
+    messages_in Int64,
+    messages_out Int64,
+    spent Map(LowCardinality(String), Int64),
+    placed Map(LowCardinality(String), Int64),
+    refunded Map(LowCardinality(String), Int64),
+    cancelled Map(LowCardinality(String), Int64),
+    traits JSON(max_dynamic_paths = 256),
+    metrics JSON(max_dynamic_paths = 64),
+    days Map(String, Int64),
+    consent Map(String, Bool),
+    identifiers Array(Tuple(
+        type LowCardinality(String), value String, key String, source LowCardinality(String),
+        first_seen_at DateTime64(3, 'UTC'), last_seen_at DateTime64(3, 'UTC'))),
+    products Array(String),
+    channels Array(String),
+    accounts Array(String),
+    first_touch Map(String, String),
+    last_touch Map(String, String),
+    _partition UInt32,
+    _offset UInt64
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY (workspace, customer_id)
+SETTINGS index_granularity = 256, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- Who holds an identifier: the customer it came to last, as that customer's newest state has it.
+CREATE TABLE IF NOT EXISTS identifiers_log (
+    workspace LowCardinality(String),
+    type LowCardinality(String),
+    value String,
+    key String,
+    customer_id String,
+    source LowCardinality(String),
+    first_seen_at DateTime64(3, 'UTC'),
+    last_seen_at DateTime64(3, 'UTC'),
+    since UInt64,
+    version UInt64,
+    _partition UInt32,
+    _offset UInt64,
+    _rank UInt128 MATERIALIZED bitOr(bitShiftLeft(toUInt128(since), 64), toUInt128(version))
+)
+ENGINE = ReplacingMergeTree(_rank)
+ORDER BY (workspace, type, value)
+SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+CREATE TABLE IF NOT EXISTS dead_letters_log (
+    workspace LowCardinality(String),
+    source LowCardinality(String),
+    stage LowCardinality(String),
+    reason LowCardinality(String),
+    detail String,
+    failed_at DateTime64(3, 'UTC'),
+    origin_topic LowCardinality(String),
+    origin_partition Nullable(Int64),
+    origin_offset Nullable(Int64),
+    key String,
+    value String CODEC(ZSTD(1)),
+    _partition UInt32,
+    _offset UInt64
+)
+ENGINE = ReplacingMergeTree
+PARTITION BY toYYYYMM(failed_at)
+ORDER BY (workspace, source, failed_at, _partition, _offset)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
+-- Each event once, with the customer it belongs to now. An event that was resolved by a newer
+-- assignment than has arrived here keeps the customer it came with.
+CREATE OR REPLACE VIEW events AS
+SELECT
+    e.workspace AS workspace,
+    if(a.version > 0 AND a.version >= e.resolved_version, a.customer_id, e.resolved_customer_id)
+        AS customer_id,
+    e.event_id AS event_id,
+    e.source AS source,
+    e.family AS family,
+    e.kind AS kind,
+    e.name AS name,
+    e.occurred_at AS occurred_at,
+    e.received_at AS received_at,
+    e.identifier_key AS identifier_key,
+    e.account_id AS account_id,
+    e.order_id AS order_id,
+    e.order_action AS order_action,
+    e.amount AS amount,
+    e.currency AS currency,
+    e.lines AS lines,
+    e.channel AS channel,
+    e.direction AS direction,
+    e.conversation_id AS conversation_id,
+    e.consent AS consent,
+    e.enrichment AS enrichment,
+    e.identifiers AS identifiers,
+    e.traits AS traits,
+    e.properties AS properties,
+    e.context AS context,
+    e.author AS author,
+    e.text AS text,
+    e._topic AS _topic,
+    e._partition AS _partition,
+    e._offset AS _offset
+FROM events_log AS e FINAL
+LEFT ANY JOIN (
+    SELECT workspace, key, customer_id, version FROM assignments_log FINAL WHERE NOT deleted
+) AS a ON e.workspace = a.workspace AND e.identifier_key = a.key;
+
+CREATE OR REPLACE VIEW customers AS
+SELECT * EXCEPT (status, merged_into, _partition, _offset)
+FROM customers_log FINAL
+WHERE status = 'active';
+
+CREATE OR REPLACE VIEW identifiers AS
+SELECT * EXCEPT (since, version, _partition, _offset)
+FROM identifiers_log FINAL
+WHERE (workspace, customer_id) IN (
+    SELECT workspace, customer_id FROM customers_log FINAL WHERE status = 'active'
+);
+
+CREATE OR REPLACE VIEW dead_letters AS
+SELECT * FROM dead_letters_log FINAL;

@@ -1,0 +1,212 @@
+"""Rows are functions of records, and fit their tables whatever the record holds."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from customeros.schemas.codec import (
+    ASSIGNMENT,
+    CUSTOMER_STATE,
+    DEAD_LETTER,
+    RESOLVED_EVENT,
+    AvroCodec,
+    Undecodable,
+)
+from customeros.schemas.customer import (
+    CurrencyTotals,
+    CustomerState,
+    KnownIdentifier,
+    Metrics,
+    Trait,
+)
+from customeros.schemas.dead_letter import DeadLetter
+from customeros.schemas.event import ResolvedEvent
+from customeros.schemas.identity import Assignment
+from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, RESOLVED, Topic
+from customeros.schemas.topics import CUSTOMER_STATE as STATES
+from customeros.sinks.clickhouse import tables
+from customeros.sinks.clickhouse.inserts import arrow_table
+from customeros.sinks.clickhouse.rows import SOURCES, Record, json_object, rows_of
+from support.sink import NOON, an_event
+from support.structs import TEXTS, a_value_of
+
+KINDS: list[tuple[Topic, AvroCodec[Any], type[msgspec.Struct]]] = [
+    (RESOLVED, RESOLVED_EVENT, ResolvedEvent),
+    (STATES, CUSTOMER_STATE, CustomerState),
+    (ASSIGNMENTS, ASSIGNMENT, Assignment),
+    (DEAD_LETTERS, DEAD_LETTER, DeadLetter),
+]
+ANY = pytest.mark.parametrize(("topic", "avro", "struct"), KINDS, ids=[k[0].name for k in KINDS])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab.", max_size=3), inner),
+    max_leaves=8,
+)
+
+
+def a_record(topic: Topic, value: bytes | None, key: bytes = b"shop/c-ada") -> Record:
+    return Record(topic, partition=1, offset=7, key=key, value=value, timestamp=NOON)
+
+
+def one_row(record: Record) -> dict[str, Any]:
+    ((table, row),) = rows_of(record)
+    return dict(zip(table.columns.names, row, strict=True))
+
+
+@ANY
+@given(data=st.data())
+def test_any_value_of_a_topic_becomes_rows_of_its_tables(
+    topic: Topic, avro: AvroCodec[Any], struct: type[msgspec.Struct], data: st.DataObject
+) -> None:
+    """Arrow takes them, unless a number does not fit its column."""
+    record = a_record(topic, avro.encode(data.draw(a_value_of(struct))))
+
+    for table, row in rows_of(record):
+        assert len(row) == len(table.columns)
+        assert row[-2:] == (1, 7)
+        try:
+            assert arrow_table(table, [row]).num_rows == 1
+        except (OverflowError, ValueError):
+            assert any(isinstance(value, int) and value < 0 for value in row)
+
+
+@ANY
+@given(garbage=st.binary(max_size=50))
+def test_garbage_is_undecodable(
+    topic: Topic, avro: AvroCodec[Any], struct: type[msgspec.Struct], garbage: bytes
+) -> None:
+    with pytest.raises(Undecodable):
+        list(rows_of(a_record(topic, b"x" + garbage)))
+
+
+def test_every_source_is_tried_here() -> None:
+    assert set(SOURCES) == {kind[0] for kind in KINDS}
+
+
+def test_a_tombstone_of_a_customer_is_a_deleted_row_as_old_as_itself() -> None:
+    row = one_row(a_record(STATES, None))
+
+    assert (row["workspace"], row["customer_id"]) == ("shop", "c-ada")
+    assert (row["status"], row["version"]) == ("deleted", NOON)
+
+
+def test_a_tombstone_of_an_assignment_is_a_deleted_row() -> None:
+    row = one_row(a_record(ASSIGNMENTS, None, b"shop/nid"))
+
+    assert (row["key"], row["deleted"], row["version"]) == ("nid", True, NOON)
+
+
+@pytest.mark.parametrize("key", [b"", b"shop", b"\xff/x"])
+def test_a_tombstone_without_a_name_is_undecodable(key: bytes) -> None:
+    with pytest.raises(Undecodable):
+        list(rows_of(a_record(STATES, None, key)))
+
+
+def test_an_event_whose_personal_part_is_gone_keeps_the_rest() -> None:
+    resolved = ResolvedEvent(event=an_event(1), customer_id="c", assignment_version=0)
+
+    row = one_row(a_record(RESOLVED, RESOLVED_EVENT.encode(resolved)))
+
+    assert (row["event_id"], row["text"], row["traits"], row["properties"]) == ("e1", "", [], "{}")
+
+
+def test_spent_is_placed_less_refunded_less_cancelled() -> None:
+    money = {"EUR": CurrencyTotals(placed=1000, refunded=300, cancelled=50)}
+    state = CustomerState(
+        workspace="shop", customer_id="c", version=1, metrics=Metrics(money=money)
+    )
+
+    row = one_row(a_record(STATES, CUSTOMER_STATE.encode(state)))
+
+    assert (row["spent"], row["placed"]) == ([("EUR", 650)], [("EUR", 1000)])
+
+
+def test_mail_and_phone_are_those_seen_last_and_the_name_is_put_together() -> None:
+    def known(value: str, last_seen_at: int) -> KnownIdentifier:
+        return KnownIdentifier(
+            key=value,
+            type="email",
+            value=value,
+            source="web",
+            first_seen_at=1,
+            last_seen_at=last_seen_at,
+            since=0,
+        )
+
+    def trait(value: str) -> Trait:
+        return Trait(value=value, source="web", event_id="e", occurred_at=1)
+
+    state = CustomerState(
+        workspace="shop",
+        customer_id="c",
+        version=1,
+        identifiers=(known("new@b.example", 9), known("old@b.example", 3)),
+        traits={
+            "first_name": trait('"Ada"'),
+            "lastName": trait('"Lovelace"'),
+            "phone": trait('"+44 1"'),
+        },
+    )
+
+    rows = dict(rows_of(a_record(STATES, CUSTOMER_STATE.encode(state))))
+    row = dict(zip(tables.CUSTOMERS.columns.names, rows[tables.CUSTOMERS], strict=True))
+
+    assert (row["email"], row["name"], row["phone"]) == ("new@b.example", "Ada Lovelace", "+44 1")
+
+
+def test_an_identifier_without_its_value_has_no_row_yet() -> None:
+    known = KnownIdentifier(
+        key="k", type="email", value=None, source="w", first_seen_at=1, last_seen_at=1, since=0
+    )
+    state = CustomerState(workspace="shop", customer_id="c", version=1, identifiers=(known,))
+
+    assert [t for t, _ in rows_of(a_record(STATES, CUSTOMER_STATE.encode(state)))] == [
+        tables.CUSTOMERS
+    ]
+
+
+@given(traits=st.dictionaries(st.text("ab.", max_size=3), JSON, max_size=5))
+def test_traits_are_one_object_with_no_path_twice(traits: dict[str, Any]) -> None:
+    """Flat: no objects but in lists, so no two ways to one path."""
+    text = json_object((name, json.dumps(value)) for name, value in traits.items())
+
+    pairs: list[list[tuple[str, Any]]] = []
+
+    def keep(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs.append(members)
+        return dict(members)
+
+    json.loads(text, object_pairs_hook=keep)
+
+    for members in pairs:
+        names = [name for name, _ in members]
+        assert len(set(names)) == len(names)
+        assert not any(isinstance(value, dict) and value for _, value in members)
+
+
+@given(name=TEXTS, text=st.text(max_size=20))
+def test_a_trait_that_is_not_json_is_text(name: str, text: str) -> None:
+    found = json.loads(json_object([(name, text)]))
+
+    try:
+        json.loads(text)
+    except ValueError:
+        assert found == {name: text}
+
+
+def test_personal_columns_are_columns() -> None:
+    for table in tables.TABLES:
+        assert set(table.personal) <= set(table.columns.names)
+
+
+def test_no_statement_is_empty_and_each_may_run_again() -> None:
+    for statement in tables.statements():
+        assert statement.startswith(
+            ("CREATE TABLE IF NOT EXISTS", "CREATE OR REPLACE VIEW", "ALTER")
+        )
