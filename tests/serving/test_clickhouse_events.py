@@ -22,6 +22,7 @@ from customeros.serving.events import (
     Whose,
     cursor_text,
     read_cursor,
+    whose,
 )
 from customeros.sinks.clickhouse.buffer import Pending
 from customeros.sinks.clickhouse.inserts import ClickHouse as Tables

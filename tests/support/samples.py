@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 
@@ -157,4 +158,34 @@ ALL: Final[dict[str, msgspec.Struct]] = {
     "evidence": EVIDENCE,
     "assignment": an_assignment("email", "ada@example.com", ADA),
     "dead_letter": DEAD_LETTER,
+}
+
+# The event as the API's query answers it.
+ROW: Final[Mapping[str, Any]] = {
+    "workspace": WORKSPACE,
+    "identifier_key": _KEY,
+    "event_id": EVENT.event_id,
+    "source": EVENT.source,
+    "family": "transactional",
+    "kind": EVENT.kind,
+    "name": EVENT.name,
+    "occurred_ms": EVENT.occurred_at,
+    "received_ms": EVENT.received_at,
+    "account_id": "",
+    "order_id": "o-1001",
+    "order_action": "placed",
+    "amount": 1995,
+    "currency": "EUR",
+    "lines": [
+        {"product_id": "BK-1", "sku": None, "name": "Notes", "quantity": 1, "unit_price": 1995}
+    ],
+    "channel": "",
+    "direction": "",
+    "conversation_id": "",
+    "author": "",
+    "text": "",
+    "traits": {},
+    "properties": '{"total": 19.95}',
+    "context": "{}",
+    "enrichment": {"country": "GB"},
 }

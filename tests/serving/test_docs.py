@@ -1,0 +1,72 @@
+"""docs/api.md: each request in it is answered as it says."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.testclient import TestClient
+
+from customeros.schemas.customer import Status
+from support import samples
+from support.customers import NOON, a_state, an_assignment, own_id
+
+if TYPE_CHECKING:
+    from .conftest import World
+
+DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
+EXAMPLES = re.findall(
+    r"^```http\nGET (\S+)\n```\n\n```json\n(.*?)\n```$", DOCUMENT, re.MULTILINE | re.DOTALL
+)
+MERGED = own_id("email", "ada@example.com")
+
+
+@pytest.fixture(autouse=True)
+def _ada(world: World) -> None:
+    """Ada, whose address was once a customer of its own, and her two events."""
+    world.know(
+        samples.STATE,
+        a_state(MERGED, status=Status.MERGED, merged_into=samples.ADA),
+        an_assignment("email", "ada@example.com", samples.ADA),
+    )
+    world.events.rows = [
+        {**samples.ROW, "event_id": "signup-1", "occurred_ms": NOON - 60_000},
+        samples.ROW,
+    ]
+
+
+@pytest.mark.parametrize(("path", "answer"), EXAMPLES, ids=[path for path, _ in EXAMPLES])
+def test_every_example_is_answered_as_written(client: TestClient, path: str, answer: str) -> None:
+    """To the last field."""
+    assert client.get(path).json() == json.loads(answer)
+
+
+def test_a_merged_customer_answers_as_the_document_says(client: TestClient) -> None:
+    """The id in it is the one of Ada's address."""
+    (path,) = re.findall(rf"^GET (/v1/customers/{MERGED})$", DOCUMENT, re.MULTILINE)
+
+    assert client.get(path).json()["merged_from"] == MERGED
+
+
+def test_the_page_after_the_example_goes_on(client: TestClient) -> None:
+    """The cursor in the document is one that works."""
+    ((_, answer),) = [example for example in EXAMPLES if "events" in example[0]]
+
+    cursor = json.loads(answer)["next"]
+    page = client.get(f"/v1/customers/user_id:ada/events?before={cursor}").json()
+
+    assert [event["event_id"] for event in page["events"]] == ["signup-1"]
+    assert page["next"] is None
+
+
+def test_every_code_of_a_refusal_is_documented() -> None:
+    """What programs may have to tell apart."""
+    sources = (Path(__file__).parents[2] / "serving").rglob("*.py")
+    text = "\n".join(path.read_text() for path in sources)
+
+    codes = set(re.findall(r'(?:Refused\(\s*\d+,|_try_again\()\s*"(\w+)"', text)) | {"unavailable"}
+    assert {code for code in codes if f"`{code}`" not in DOCUMENT} == set()
+    assert len(codes) >= 10

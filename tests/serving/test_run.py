@@ -1,0 +1,101 @@
+"""The process: from topics to answers, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from customeros.runtime.errors import Misconfigured
+from customeros.runtime.settings import Api, Settings
+from customeros.schemas.topics import ASSIGNMENTS, CUSTOMER_STATE
+from customeros.serving import run_api
+from support import samples
+from support.customers import a_state, create_topic, own_id, produce, state_record
+from support.ports import free_port
+from support.servers import process
+from support.waiting import until
+
+pytestmark = pytest.mark.integration
+
+_RUN = "from customeros.runtime.settings import read_settings\n" + (
+    "from customeros.serving import run_api\nraise SystemExit(run_api(read_settings()))"
+)
+_TOKEN = "tok_test"  # noqa: S105 - of a test
+
+
+class Running(NamedTuple):
+    url: str
+    process: Any
+
+    def get(self, path: str) -> tuple[int, Any]:
+        request = urllib.request.Request(  # noqa: S310 - our own
+            self.url + path, headers={"Authorization": f"Bearer {_TOKEN}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+        except OSError:
+            return 0, None
+
+    def ready(self) -> bool:
+        return self.get("/readyz")[0] == 200
+
+
+@pytest.fixture
+def api(kafka_bootstrap: str, unique: str, tmp_path: Path) -> Iterator[Running]:
+    """Ada is known before the start; ClickHouse is not there."""
+    create_topic(kafka_bootstrap, unique + ASSIGNMENTS.name)
+    create_topic(kafka_bootstrap, unique + CUSTOMER_STATE.name)
+    produce(kafka_bootstrap, unique + CUSTOMER_STATE.name, [state_record(samples.STATE)])
+    port = free_port()
+    env = {
+        "CUSTOMEROS_HOME": str(tmp_path),
+        "CUSTOMEROS_KAFKA__BOOTSTRAP": kafka_bootstrap,
+        "CUSTOMEROS_KAFKA__TOPIC_PREFIX": unique,
+        "CUSTOMEROS_CLICKHOUSE__PORT": str(free_port()),
+        "CUSTOMEROS_API__PORT": str(port),
+        "CUSTOMEROS_SECRETS__API_TOKEN": _TOKEN,
+    }
+    with process([sys.executable, "-c", _RUN], env=env, log=tmp_path / "api.log") as child:
+        running = Running(f"http://127.0.0.1:{port}", child)
+        until(running.ready, seconds=180, what="the API")
+        yield running
+
+
+def test_it_answers_what_the_topics_say_and_ends_when_told(
+    api: Running, kafka_bootstrap: str, unique: str, tmp_path: Path
+) -> None:
+    """Also without ClickHouse, events excepted; nobody's identifier is in its log."""
+    path = f"/v1/customers/{samples.ADA}"
+    assert api.get(path)[1]["traits"]["name"]["value"] == "Ada Lovelace"
+    assert api.get(f"{path}/events")[0] == 503
+    assert api.get("/v1/customers/email:bob@example.com")[0] == 404
+
+    bob = a_state(own_id("user_id", "bob"))
+    produce(kafka_bootstrap, unique + CUSTOMER_STATE.name, [state_record(bob)])
+    until(lambda: api.get(f"/v1/customers/{bob.customer_id}")[0] == 200, what="Bob")
+
+    api.process.send_signal(signal.SIGTERM)
+    assert api.process.wait(20) == 0
+    log = (tmp_path / "api.log").read_text()
+    assert "bob@example.com" not in log
+    assert samples.ADA not in log
+
+
+def test_a_port_that_is_taken_is_told_with_its_setting(api: Running, tmp_path: Path) -> None:
+    """Before anything is started."""
+    port = int(api.url.rpartition(":")[2])
+
+    with pytest.raises(Misconfigured, match="CUSTOMEROS_API__PORT"):
+        run_api(Settings(home=tmp_path, api=Api(port=port)))
