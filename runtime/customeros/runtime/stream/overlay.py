@@ -111,6 +111,11 @@ class Overlay:
         self._sealed = {}
         self._sizes = {}
 
+    @property
+    def remembered_bytes(self) -> int:
+        """Encoded size of the values kept decoded."""
+        return self._decoded.size
+
     def _stage(self, table: Table[Any], key: bytes, value: Any) -> None:
         entries = self._open.get(table.name)
         if entries is None:
@@ -149,9 +154,13 @@ class _Decoded:
 
     def __init__(self, max_bytes: int) -> None:
         self._half = max_bytes // 2
-        self._bytes = 0
+        self._young_bytes = self._old_bytes = 0
         self._young: dict[str, dict[bytes, tuple[Any, int]]] = {}
         self._old: dict[str, dict[bytes, tuple[Any, int]]] = {}
+
+    @property
+    def size(self) -> int:
+        return self._young_bytes + self._old_bytes
 
     def of(self, table: str) -> Callable[[bytes], Any]:
         """Look-up in *table*: the value, or _ABSENT."""
@@ -171,9 +180,10 @@ class _Decoded:
         if young is None:
             young = self._young[table] = {}
         young[key] = (value, size)
-        self._bytes += size
-        if self._bytes > self._half:
-            self._old, self._young, self._bytes = self._young, {}, 0
+        self._young_bytes += size
+        if self._young_bytes > self._half:
+            self._old, self._young = self._young, {}
+            self._old_bytes, self._young_bytes = self._young_bytes, 0
 
     def forget(self, table: str, key: bytes) -> None:
         for half in (self._young, self._old):

@@ -55,6 +55,8 @@ class RocksStore:
         if (end := after(prefix)) is not None:
             options.set_iterate_upper_bound(end)
         found: Iterator[tuple[bytes, bytes]] = self._db.items(from_key=prefix, read_opt=options)
+        if _POSITION.startswith(prefix):
+            return (entry for entry in found if entry[0] != _POSITION)
         return found
 
     def write(self, writes: Mapping[bytes, bytes | None], position: Position) -> None:
