@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import os
 import shutil
+import signal
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -64,6 +66,8 @@ def run_demo(settings: Settings, examples: str) -> int:
             f"{folder.absolute()} has no example data: run it in a checkout, or name the folder "
             "with --examples"
         )
+    # Told to stop, the demo stops its stack as well.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     own = _own_stack(settings)
     if code := laptop.up(own, detach=True):
         return code
