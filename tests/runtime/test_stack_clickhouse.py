@@ -70,7 +70,7 @@ def test_inserts_may_be_compressed(
     with clickhouse_connect.get_client(
         dsn=clickhouse_url, database=client.database, compress=compression
     ) as other:
-        columns = [list(range(200_000)), ["x" * 10] * 200_000]
+        columns: list[Any] = [list(range(200_000)), ["x" * 10] * 200_000]
         other.insert("t", columns, column_names=["id", "name"], column_oriented=True)
 
         assert other.query("SELECT count(), uniqExact(id) FROM t").first_row == (200_000, 200_000)
@@ -339,6 +339,18 @@ def test_rows_survive_kill_9_and_the_default_database_is_kept(tmp_path: Path) ->
         assert _post(url, "SELECT count() FROM default.kept") == b"1000\n"
         durable = "SELECT value FROM system.merge_tree_settings WHERE name = 'fsync_after_insert'"
         assert _post(url, durable) == b"1\n"
+
+
+def test_an_empty_engine_starts_again_and_again(tmp_path: Path) -> None:
+    """With a default database that never had a table, that has one, and that has none any more."""
+    made = "CREATE TABLE t (a Int8) ENGINE = Memory"
+    for statement in ("SELECT 1", made, "DROP TABLE t", "SELECT 1"):
+        with embedded_clickhouse(tmp_path) as (url, _pid):
+            _post(url, "CREATE DATABASE IF NOT EXISTS other ENGINE = Atomic")
+            _post(url, statement)
+
+            engines = "SELECT DISTINCT engine FROM system.databases WHERE engine != 'Memory'"
+            assert _post(url, engines) == b"Atomic\n"
 
 
 def test_a_second_process_on_the_same_data_is_told_why_it_cannot(tmp_path: Path) -> None:

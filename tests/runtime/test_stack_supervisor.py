@@ -133,14 +133,14 @@ def _stack(home: Path, verb: str, *ports: int) -> list[str]:
 
 def _run(home: Path, verb: str, *ports: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        _stack(home, verb, *ports), capture_output=True, text=True, timeout=60, check=False
+        _stack(home, verb, *ports), capture_output=True, text=True, timeout=180, check=False
     )
 
 
 @contextmanager
 def _up(home: Path, *ports: int) -> Iterator[subprocess.Popen[bytes]]:
     with process(_stack(home, "up", *ports), env={}, log=home / "up.log") as supervisor:
-        until(lambda: status(Settings(home=home)).ready, what="all are ready")
+        until(lambda: status(Settings(home=home)).ready, what="all are ready", seconds=120)
         yield supervisor
 
 
@@ -162,8 +162,8 @@ def test_what_is_killed_is_restarted(tmp_path: Path) -> None:
         assert before is not None
         os.kill(before, signal.SIGKILL)
 
-        until(lambda: _pid(tmp_path, 1) not in {None, before}, what="a new process")
-        until(lambda: status(Settings(home=tmp_path)).ready, what="all answer again")
+        until(lambda: _pid(tmp_path, 1) not in {None, before}, what="a new process", seconds=60)
+        until(lambda: status(Settings(home=tmp_path)).ready, what="all answer again", seconds=60)
 
         found = status(Settings(home=tmp_path)).processes
         assert [health.process.restarts for health in found] == [0, 1]
@@ -176,7 +176,7 @@ def test_sigterm_stops_everything_in_order(tmp_path: Path) -> None:
     with _up(tmp_path, *ports) as supervisor:
         supervisor.terminate()
 
-        assert supervisor.wait(20) == 0
+        assert supervisor.wait(60) == 0
 
     assert _states(tmp_path) == ["stopped", "stopped"]
     assert not any(map(port_taken, ports))
@@ -261,4 +261,4 @@ def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
         child.wait(0.2)
 
     child.kill()
-    assert child.wait(10) == -signal.SIGKILL
+    assert child.wait(60) == -signal.SIGKILL

@@ -202,10 +202,12 @@ class Engine:
 
     def _make_default_private(self, data: Path) -> None:
         """The engine's own `default` shows every file of the machine as a table: not this one."""
+        metadata = data / "metadata"
         self._handle.query("DETACH DATABASE default")
-        if (data / "metadata" / "default.sql").exists():
+        if (metadata / "default").exists():
             self._handle.query("ATTACH DATABASE default")
-        else:
+        else:  # never had a table: the engine did not load it, and could not attach it either
+            (metadata / "default.sql").unlink(missing_ok=True)
             self._handle.query("CREATE DATABASE default ENGINE = Atomic")
 
     def _one(self, sql: str) -> str:
