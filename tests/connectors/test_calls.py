@@ -19,7 +19,7 @@ from customeros.schemas.event import (
     OrderAction,
     OrderLine,
 )
-from customeros.schemas.identifier import IdentifierRules, customer_id
+from customeros.schemas.identifier import IdentifierRules
 from support.collecting import an_interpreter, outcomes_of
 
 
@@ -162,15 +162,6 @@ def test_the_traits_of_a_group_are_the_organisations() -> None:
     assert _identifiers(call) == ["user_id:u1"]
 
 
-def test_the_key_of_an_event_is_the_customer_of_a_lone_identifier() -> None:
-    """A single identifier has its final customer id at once."""
-    event = _event(_call())
-
-    assert customer_id("default", event.identifier_keys[0]) == customer_id(
-        "default", _event(_call(event="Other")).identifier_keys[0]
-    )
-
-
 def test_phone_numbers_without_a_country_need_the_workspace_s() -> None:
     call = _call(traits={"phone": "020 7946 0018"})
 
@@ -302,7 +293,8 @@ def test_consent_is_read_by_purpose_and_what_is_unreadable_is_a_no() -> None:
         ConsentDecision("newsletter", True),
         ConsentDecision("profiling", False),
     )
-    for nothing in (None, [], {"categoryPreferences": None}, {"categoryPreferences": [True]}):
+    nothings: list[Any] = [None, [], {"categoryPreferences": None}, {"categoryPreferences": [True]}]
+    for nothing in nothings:
         assert _event(_call(context={"consent": nothing})).consent == ()
 
 

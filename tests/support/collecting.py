@@ -14,18 +14,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import uvicorn
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from customeros.connectors.collector import Collector, build_collector
 from customeros.connectors.publisher import Allowance, Publisher, Record
 from customeros.connectors.segment.body import read_batch, read_call
 from customeros.connectors.segment.calls import Envelope, Interpreter, Outcome
 from customeros.connectors.server import server_config
+from customeros.runtime.clients import consumer
 from customeros.runtime.config import Config, Source, Workspace
-from customeros.runtime.settings import LOOPBACK, Settings
+from customeros.runtime.settings import LOOPBACK, Kafka, Settings
+from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import DEAD_LETTER, EVENT
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event
 from customeros.schemas.identifier import DEFAULT_RULES, IdentifierRules
+from customeros.schemas.topics import DEAD_LETTERS, EVENTS, Topic
 from support.ports import free_port
 from support.servers import answers, process
 from support.waiting import until
@@ -213,3 +217,49 @@ def in_thread(work: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
     return thread
+
+
+COLLECTOR_TOPICS = (*EVENTS.values(), DEAD_LETTERS)
+
+
+def kafka_settings(bootstrap: str, prefix: str) -> Settings:
+    return Settings(kafka=Kafka(bootstrap=bootstrap, topic_prefix=prefix))
+
+
+def wait_ready(collector: CollectorProcess) -> None:
+    """Until it has found its broker."""
+    until(
+        lambda: ask(collector.port, "GET", "/readyz").status == 200,
+        seconds=120,
+        what=f"the collector is ready; its log is {collector.log}",
+    )
+
+
+def values_on(settings: Settings, *topics: Topic) -> Iterator[tuple[bytes, bytes]]:
+    """Key and value of everything that is on the topics now."""
+    reader = consumer(settings, None, **{"enable.partition.eof": True})
+    parts = [
+        TopicPartition(prefixed(settings, topic), number, OFFSET_BEGINNING)
+        for topic in topics
+        for number in range(settings.kafka.partitions)
+    ]
+    reader.assign(parts)
+    try:
+        unread = len(parts)
+        while unread:
+            message = reader.poll(30)
+            assert message is not None
+            error, key, value = message.error(), message.key(), message.value()
+            if error is not None:
+                assert error.code() == KafkaError._PARTITION_EOF
+                unread -= 1
+            elif key is not None and value is not None:
+                yield key, value
+    finally:
+        reader.close()
+
+
+def events_on(settings: Settings) -> list[tuple[bytes, Event]]:
+    """Key and value of every event on its topic."""
+    found = values_on(settings, *EVENTS.values())
+    return [(key, EVENT.decode(value)) for key, value in found]
