@@ -1,0 +1,94 @@
+"""
+A processor whose every mistake shows: it numbers each key's records and adds up their values.
+
+As a program it is a worker: `python -m support.counting`, settings from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from customeros.runtime.errors import PoisonRecord
+from customeros.runtime.logs import configure_logs
+from customeros.runtime.settings import read_settings
+from customeros.runtime.stream import Batch, Output, State, struct_table
+from customeros.schemas.event import Family
+from customeros.schemas.topics import CONTRIBUTIONS, EVENTS
+
+STAGE: Final = "counting"
+LEFT: Final = EVENTS[Family.BEHAVIORAL]
+RIGHT: Final = EVENTS[Family.SOCIAL]
+COUNTED: Final = CONTRIBUTIONS
+
+
+class Count(msgspec.Struct, frozen=True):
+    """How many records a key had, and their sum."""
+
+    number: int
+    total: int
+
+
+COUNTS: Final = struct_table("count", Count)
+
+
+class Counting:
+    """
+    Decimal numbers from two topics; one `Count` out per record, in order. A tombstone starts anew.
+
+    Args:
+        seconds_per_record: how long it dawdles, so that a test can interfere.
+    """
+
+    stage = STAGE
+
+    def __init__(self, *, seconds_per_record: float = 0.0) -> None:
+        self.sources = {LEFT: decode_number, RIGHT: decode_number}
+        self._seconds_per_record = seconds_per_record
+
+    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
+        if self._seconds_per_record:
+            time.sleep(self._seconds_per_record * len(batch.records))
+        counts = state.get_many(COUNTS, {record.key or b"" for record in batch.records})
+        for record in batch.records:
+            key = record.key or b""
+            if record.value is None:
+                counts.pop(key, None)
+                state.delete(COUNTS, key)
+                yield Output(COUNTED, key, None)
+                continue
+            before = counts.get(key, Count(0, 0))
+            counts[key] = Count(before.number + 1, before.total + record.value)
+            state.put(COUNTS, key, counts[key])
+            yield Output(COUNTED, key, COUNTS.encode(counts[key]))
+
+
+def decode_number(data: bytes) -> int:
+    """
+    The number in *data*.
+
+    Raises:
+        PoisonRecord: it is none.
+    """
+    try:
+        return int(data)
+    except ValueError:
+        raise PoisonRecord("no_number", "not a decimal number") from None
+
+
+def main() -> None:
+    """Run the worker."""
+    from customeros.runtime.stream.worker import run_worker
+
+    settings = read_settings()
+    configure_logs(settings.logs, process=STAGE)
+    pace = float(os.environ.get("SECONDS_PER_RECORD", "0"))
+    run_worker(Counting(seconds_per_record=pace), settings)
+
+
+if __name__ == "__main__":
+    main()
