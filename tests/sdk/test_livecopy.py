@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from confluent_kafka.admin import AdminClient
 
 from customeros.sdk import Change, LiveCopy, LiveCopyFailed
 from support.customers import a_state, create_topic, produce, produce_transaction, state_record
+from support.ports import free_port
+from support.servers import embedded_kafka
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -159,3 +165,24 @@ def test_a_copy_that_failed_says_so(kafka_bootstrap: str, topic: str) -> None:
             copy.get(A1[0])
         with pytest.raises(LiveCopyFailed):
             next(copy.changes())
+
+
+def test_a_broker_that_dies_is_waited_for(tmp_path: Path) -> None:
+    """Meanwhile the copy answers as it was; then it goes on by itself."""
+    port = free_port()
+    with ExitStack() as ending:
+        with embedded_kafka(tmp_path, port=port) as (bootstrap, pid):
+            create_topic(bootstrap, "customer-state")
+            produce(bootstrap, "customer-state", [A1])
+            copy = ending.enter_context(
+                LiveCopy("customer-state", {"bootstrap.servers": bootstrap})
+            )
+            assert copy.wait_ready(60)
+            os.kill(pid, signal.SIGKILL)
+
+        assert copy.get(A1[0]) == A1[1]
+
+        with embedded_kafka(tmp_path, port=port) as (bootstrap, _pid):
+            produce(bootstrap, "customer-state", [A2])
+            until(lambda: copy.get(A2[0]) == A2[1], seconds=60)
+            assert copy.ready

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import pytest
 import uvicorn
@@ -12,42 +12,17 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from customeros.runtime.config import Workspace
-from customeros.runtime.errors import Unavailable
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.identity import Assignment
 from customeros.sdk import Customers
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
-from customeros.serving.events import Cursor, Whose
 from customeros.serving.registry import ReadOnlyRegistry
-from customeros.serving.render import Row
 from support.customers import WORKSPACE, WORKSPACE_KEY, copy_of
+from support.events import ListedEvents
 from support.waiting import until
 
 TOKEN = "tok_test"  # noqa: S105 - of a test
-
-
-class ListedEvents:
-    """Events from a list, in the order and with the cursor of the real ones."""
-
-    def __init__(self, rows: Sequence[Row] = ()) -> None:
-        self.rows = rows
-        self.away = False
-
-    def before(self, asked: Whose, cursor: Cursor, *, limit: int) -> list[Row]:
-        if self.away:
-            raise Unavailable("clickhouse")
-        mine = (
-            row
-            for row in self.rows
-            if row["workspace"] == asked.workspace and row["identifier_key"] in asked.keys
-        )
-        earlier = (r for r in mine if _place(r) < cursor)
-        return sorted(earlier, key=_place, reverse=True)[:limit]
-
-
-def _place(row: Row) -> tuple[int, str, str]:
-    return row["occurred_ms"], row["source"], row["event_id"]
 
 
 class World:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import pytest
@@ -19,6 +19,7 @@ from customeros.serving.events import (
     NEWEST,
     ClickHouseEvents,
     Cursor,
+    Events,
     Whose,
     cursor_text,
     read_cursor,
@@ -30,6 +31,7 @@ from customeros.sinks.clickhouse.rows import Record, event_row
 from customeros.sinks.clickhouse.tables import EVENTS
 from support import samples
 from support.customers import NOON, WORKSPACE, a_state, known
+from support.events import ListedEvents
 from support.ports import free_port
 
 pytestmark = pytest.mark.integration
@@ -109,16 +111,27 @@ def test_an_event_comes_back_as_it_was_sent(settings: Settings, events: ClickHou
     }
 
 
+@pytest.fixture(params=["list", "clickhouse"])
+def holding(request: pytest.FixtureRequest) -> Callable[[Sequence[Event]], Events]:
+    """Makes an `Events` that holds these: the real one, and what other tests use in its place."""
+    if request.param == "list":
+        return lambda given: ListedEvents([samples.row(event) for event in given])
+    settings = request.getfixturevalue("settings")
+
+    def build(given: Sequence[Event]) -> Events:
+        fill(settings, given)
+        return ClickHouseEvents(settings.clickhouse_url, settings.clickhouse)
+
+    return build
+
+
 def test_pages_lose_nothing_where_many_share_a_millisecond(
-    settings: Settings, events: ClickHouseEvents
+    holding: Callable[[Sequence[Event]], Events],
 ) -> None:
     """And the events of others do not appear."""
     mine = [an_event(n, occurred_at=NOON + n // 5, source=f"s{n % 2}") for n in range(23)]
-    others = [
-        an_event(99, identifier_keys=("k",)),
-        an_event(98, workspace="elsewhere"),
-    ]
-    fill(settings, [*mine, *others])
+    others = [an_event(99, identifier_keys=("k",)), an_event(98, workspace="elsewhere")]
+    events = holding([*mine, *others])
 
     found: list[str] = []
     cursor = NEWEST
@@ -131,13 +144,20 @@ def test_pages_lose_nothing_where_many_share_a_millisecond(
 
 
 def test_a_time_reaches_from_the_first_year_to_the_last(
-    settings: Settings, events: ClickHouseEvents
+    holding: Callable[[Sequence[Event]], Events],
 ) -> None:
     """Cursors at the borders of what ClickHouse holds are no error."""
-    fill(settings, [an_event(1, occurred_at=0), an_event(2)])
+    events = holding([an_event(1, occurred_at=0), an_event(2)])
 
     assert [row["event_id"] for row in events.before(ADA, NEWEST, limit=9)] == ["m2", "m1"]
     assert events.before(ADA, Cursor(0), limit=9) == []
+
+
+def test_rows_are_the_same(holding: Callable[[Sequence[Event]], Events]) -> None:
+    """Column by column, as far as the API tells them."""
+    (row,) = holding([samples.EVENT]).before(ADA, NEWEST, limit=1)
+
+    assert render.event(row) == render.event(samples.row(samples.EVENT))
 
 
 def test_a_customer_of_very_many_identifiers_is_found_by_its_id(

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
@@ -32,9 +33,10 @@ def _ada(world: World) -> None:
         a_state(MERGED, status=Status.MERGED, merged_into=samples.ADA),
         an_assignment("email", "ada@example.com", samples.ADA),
     )
+    order = msgspec.structs.replace(samples.EVENT, message=None)
     world.events.rows = [
-        {**samples.ROW, "event_id": "signup-1", "occurred_ms": NOON - 60_000},
-        samples.ROW,
+        samples.row(order, enrichment={"country": "GB"}, traits={}),
+        samples.row(order, event_id="signup-1", occurred_ms=NOON - 60_000),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -160,32 +159,33 @@ ALL: Final[dict[str, msgspec.Struct]] = {
     "dead_letter": DEAD_LETTER,
 }
 
-# The event as the API's query answers it.
-ROW: Final[Mapping[str, Any]] = {
-    "workspace": WORKSPACE,
-    "identifier_key": _KEY,
-    "event_id": EVENT.event_id,
-    "source": EVENT.source,
-    "family": "transactional",
-    "kind": EVENT.kind,
-    "name": EVENT.name,
-    "occurred_ms": EVENT.occurred_at,
-    "received_ms": EVENT.received_at,
-    "account_id": "",
-    "order_id": "o-1001",
-    "order_action": "placed",
-    "amount": 1995,
-    "currency": "EUR",
-    "lines": [
-        {"product_id": "BK-1", "sku": None, "name": "Notes", "quantity": 1, "unit_price": 1995}
-    ],
-    "channel": "",
-    "direction": "",
-    "conversation_id": "",
-    "author": "",
-    "text": "",
-    "traits": {},
-    "properties": '{"total": 19.95}',
-    "context": "{}",
-    "enrichment": {"country": "GB"},
-}
+
+def row(event: Event, **facts: Any) -> dict[str, Any]:
+    """The event as the API's query answers it, with the columns that it asks by."""
+    order, message, personal = event.order, event.message, event.personal or Personal()
+    return {
+        "workspace": event.workspace,
+        "identifier_key": event.identifier_keys[0],
+        "event_id": event.event_id,
+        "source": event.source,
+        "family": event.family.value,
+        "kind": event.kind,
+        "name": event.name,
+        "occurred_ms": event.occurred_at,
+        "received_ms": event.received_at,
+        "account_id": event.account_id or "",
+        "order_id": order.order_id if order else "",
+        "order_action": order.action.value if order else "",
+        "amount": order.total.amount if order else None,
+        "currency": order.total.currency if order else "",
+        "lines": [msgspec.structs.asdict(line) for line in order.lines] if order else [],
+        "channel": message.channel if message else "",
+        "direction": message.direction.value if message else "",
+        "conversation_id": message.conversation_id if message else "",
+        "author": personal.author or "",
+        "text": personal.text or "",
+        "traits": {name: msgspec.json.decode(text) for name, text in personal.traits.items()},
+        "properties": personal.properties,
+        "context": personal.context,
+        "enrichment": {},
+    } | facts

@@ -39,8 +39,8 @@ class CustomerStates:
 
     Args:
         bootstrap: `host:port[,…]`.
-        workspace_key: `customeros workspaces key NAME` prints it; only needed to look up by
-            identifier, since the topics hold keyed hashes.
+        workspace_key: only needed to look up by identifier, since the topics hold keyed hashes;
+            docs/sdk.md tells where it comes from.
         rules: how the workspace writes identifiers, where it differs from the defaults.
         client: further librdkafka settings, such as `security.protocol`.
         store: holds the states; None: memory, some hundred bytes to a few kB for each customer.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -89,8 +90,19 @@ class Measured:
             await self._app(scope, receive, sending)
         finally:
             route = route_of(scope["path"])
-            REQUESTS.labels(STAGE, route, str(status)).inc()
-            REQUEST_SECONDS.labels(STAGE, route).observe(time.perf_counter() - started)
+            _counter(route, status).inc()
+            _timer(route).observe(time.perf_counter() - started)
+
+
+# Finding a metric's child by its labels costs as much as reading a trait.
+@cache
+def _counter(route: str, status: int) -> Counter:
+    return REQUESTS.labels(STAGE, route, str(status))
+
+
+@cache
+def _timer(route: str) -> Histogram:
+    return REQUEST_SECONDS.labels(STAGE, route)
 
 
 def route_of(path: str) -> str:
