@@ -161,7 +161,7 @@ def offline(told: Sequence[Evidence], rules: Rules = SMALL) -> dict[str, str]:
     Sets of sets, no index, nothing kept: slow and hard to get wrong.
     """
     met = [point for one in told for point in _points(one)]
-    epoch = {key: max(p.epoch for p in met if p.key == key) for key in {p.key for p in met}}
+    epoch = epochs(told)
     kind = {p.key: p.type for p in met}
     first = {
         key: min((p.first_seen_at, p.first_event_id) for p in met if (p.key, p.epoch) == (key, now))
@@ -201,6 +201,12 @@ def offline(told: Sequence[Evidence], rules: Rules = SMALL) -> dict[str, str]:
         for anchor in [min(group, key=lambda k: (*first[k], k))]
         for key in group
     }
+
+
+def epochs(told: Sequence[Evidence]) -> dict[str, int]:
+    """How often each identifier was erased."""
+    met = [point for one in told for point in _points(one)]
+    return {key: max(p.epoch for p in met if p.key == key) for key in {p.key for p in met}}
 
 
 def _points(one: Evidence) -> list[Endpoint]:
