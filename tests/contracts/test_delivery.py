@@ -29,7 +29,7 @@ class CountingInMemory:
     """The fake, with every interleaving that its seed brings."""
 
     def __init__(self) -> None:
-        self._order = random.Random(11)  # noqa: S311 - no secret
+        self._order = random.Random(11)
         self._pipeline = InMemoryPipeline([Counting()])
         self.produce = self._pipeline.produce
         self.records = self._pipeline.records

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Awaitable, Iterable, Mapping, Set
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 import faust
 import structlog
@@ -26,6 +26,8 @@ from customeros.runtime.stream.model import Processor
 from customeros.runtime.stream.owner import Owner, open_partition
 from customeros.runtime.topics import FoundTopic, check_topics, prefixed
 from customeros.schemas.topics import TOPICS, Topic, changelog
+
+T = TypeVar("T")
 
 _LOG: Final = structlog.get_logger()
 EXIT_CRASHED: Final = 70  # EX_SOFTWARE: start it again
@@ -131,7 +133,7 @@ class Stage:
 
     def _owner(self, partition: int) -> asyncio.Task[Owner]:
         if partition not in self._owners:
-            self._owners[partition] = asyncio.create_task(self._open(partition))
+            self._owners[partition] = asyncio.create_task(_or_end(self._open(partition)))
         return self._owners[partition]
 
     async def _open(self, partition: int) -> Owner:
@@ -195,9 +197,9 @@ def _exit(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def _or_end(work: Awaitable[None]) -> None:
+async def _or_end(work: Awaitable[T]) -> T:
     try:
-        await work
+        return await work
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001 - the process ends here
