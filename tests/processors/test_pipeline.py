@@ -63,13 +63,13 @@ HISTORIES = st.lists(events_of(NAMED), max_size=14).map(
 )
 
 
-def a_pipeline(partitions: int) -> InMemoryPipeline:
-    rules = {WORKSPACE: RULES}
+def a_pipeline(partitions: int, rules_of_all: Rules = RULES) -> InMemoryPipeline:
+    rules = {WORKSPACE: rules_of_all}
     return InMemoryPipeline(
         [
             ResolveProcessor(rules, {(WORKSPACE, "crm"): 5}),
             GraphProcessor(rules),
-            StateProcessor({WORKSPACE: RULES.identifiers}),
+            StateProcessor({WORKSPACE: rules_of_all.identifiers}),
         ],
         partitions=partitions,
     )
@@ -150,7 +150,7 @@ def test_any_way_of_arrival_gives_the_offline_answer(
     crashes: float,
 ) -> None:
     """Shuffled, repeated, interleaved, crashed: the same customers, totals and digests."""
-    order = random.Random(seed)  # noqa: S311 - a history to repeat
+    order = random.Random(seed)
     offline = Offline(events, RULES)
     sent = [*events, *(events[at] for at in again if at < len(events))]
     order.shuffle(sent)
@@ -170,7 +170,7 @@ def test_any_way_of_arrival_gives_the_offline_answer(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_replaying_everything_changes_nothing(events: list[Event], seed: int) -> None:
     """Neither sent again by the clients nor read again by the stages; no version is raised."""
-    order = random.Random(seed)  # noqa: S311 - a history to repeat
+    order = random.Random(seed)
     pipeline = a_pipeline(4)
     happen(pipeline, events)
     pipeline.run(order)
@@ -189,9 +189,60 @@ def test_replaying_everything_changes_nothing(events: list[Event], seed: int) ->
     assert [len(pipeline.records(topic)) for topic in topics] == before
 
 
+CROWDED_TYPES = {
+    "email": IdentifierType(degree=1, priority=30),
+    "device_id": IdentifierType(degree=2, priority=60),
+}
+CROWDED = Rules(workspace=WORKSPACE, identifiers=IdentifierRules(types=CROWDED_TYPES))
+MAILS = [Identifier("email", f"{name}@x.example") for name in "abcd"]
+DEVICES = [Identifier("device_id", name) for name in ("tv", "phone", "desk", "kiosk")]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(MAILS), st.sampled_from(DEVICES)), max_size=9),
+    SEEDS,
+)
+@settings(max_examples=200, deadline=None)
+def test_a_crowd_is_told_apart_in_any_order(
+    pairs: list[tuple[Identifier, Identifier]], seed: int
+) -> None:
+    """Whoever has too many neighbours is left out, and so is who has too many because of it."""
+    order = random.Random(seed)
+    events = [
+        an_event(f"e{number}", pair, occurred_at=1_699_963_200_000 + number)
+        for number, pair in enumerate(pairs)
+    ]
+    pipeline = a_pipeline(2, CROWDED)
+
+    happen(pipeline, order.sample(events, len(events)))
+    pipeline.run(order)
+
+    check(pipeline, Offline(events, CROWDED))
+
+
+def test_an_account_that_takes_another_s_place_is_never_shown_beside_it() -> None:
+    """Late and stronger evidence gives a laptop to somebody else, while both are on the move."""
+    laptop = Identifier("anonymous_id", "laptop")
+    ada, eve = Identifier("user_id", "ada"), Identifier("user_id", "eve")
+    events = [
+        an_event("e1", [laptop], occurred_at=1),
+        an_event("e2", [ada, laptop], occurred_at=5),
+        an_event("e3", [eve, laptop], occurred_at=3, kind="identify"),
+    ]
+
+    for seed in range(40):
+        order = random.Random(seed)
+        pipeline = a_pipeline(16)
+        for event in events:
+            happen(pipeline, [event])
+            pipeline.run(order)
+        check(pipeline, Offline(events, RULES))
+        check_all_along(pipeline)
+
+
 def test_a_thousand_events_of_many_customers_add_up() -> None:
     """More than fit a batch, over all partitions, with crashes: to the cent."""
-    order = random.Random(7)  # noqa: S311 - a history to repeat
+    order = random.Random(7)
     events = []
     for number in range(1000):
         user = order.randrange(60)
