@@ -15,7 +15,7 @@ NEVER: Final = 2**62
 Pair = tuple[str, str]  # keys, the smaller one first
 
 
-class Node(msgspec.Struct, frozen=True, array_like=True):
+class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     One identifier.
 
@@ -38,7 +38,7 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     cuts: tuple[str, ...] = ()
 
 
-class Edge(msgspec.Struct, frozen=True, array_like=True):
+class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     The best evidence for a pair: strongest, then earliest, then by event id.
 
@@ -71,7 +71,7 @@ class Edge(msgspec.Struct, frozen=True, array_like=True):
         return (*self.rank, self.source, self.rule) < (*other.rank, other.source, other.rule)
 
 
-class Conflict(msgspec.Struct, frozen=True, array_like=True):
+class Conflict(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Evidence that joined nobody, with what stood in its way: a type's name or a cut's id."""
 
     reason: Refusal

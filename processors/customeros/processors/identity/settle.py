@@ -40,6 +40,8 @@ class Touch(NamedTuple):
 
 def settle(draft: Draft, touches: Sequence[Touch], rules: Rules) -> None:
     """Give the identifiers of *touches* their customers; evidence was only added."""
+    ends = dict.fromkeys(key for touch in touches for key in (touch.a, touch.b))
+    _neighbours(draft, ends, ())  # by one look-up
     while touches:
         groups = _groups(draft, touches)
         touches = ()
@@ -191,9 +193,11 @@ class _Region:
     def resolve_connected(self, seed: str, cause: str) -> set[str]:
         """Resolve all that evidence connects with *seed*; the keys that were."""
         self._take_in([seed])
-        at = 0
-        while self._grow(range(at, len(self._clusters))):
-            at += 1
+        grown = 0
+        while grown < len(self._clusters):
+            new = range(grown, len(self._clusters))
+            grown = len(self._clusters)
+            self._grow(new)
         self._apply(self._resolution(), dict.fromkeys(self._home, cause))
         return set(self._home)
 
