@@ -211,12 +211,11 @@ class KafkaPublisher:
     def _poll(self) -> None:
         try:
             self._poll_and_probe()
-        except BaseException:
-            # Nobody would ever be acknowledged again: end, and let the supervisor start anew.
+        except Exception:  # noqa: BLE001 - it ends the process
+            # Nobody would ever be acknowledged again: the supervisor is to start anew.
             _log.exception("polling_failed")
             self._open("polling failed")
             os.kill(os.getpid(), signal.SIGTERM)
-            raise
 
     def _poll_and_probe(self) -> None:
         probe_at = 0.0
