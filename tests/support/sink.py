@@ -115,6 +115,12 @@ class SinkStack:
         self._producer.produce(prefixed(self.settings, topic), value, key, timestamp=timestamp)
         self._producer.poll(0)
 
+    def send_event(self, event: Event, customer_id: str) -> None:
+        """Send *event* without waiting for the broker."""
+        resolved = ResolvedEvent(event=event, customer_id=customer_id, assignment_version=0)
+        key = topic_key(event.workspace, customer_id)
+        self.send_bytes(RESOLVED, key, RESOLVED_EVENT.encode(resolved))
+
     def flush(self) -> None:
         """Wait until the broker has all that was sent."""
         assert self._producer.flush(20) == 0
@@ -169,6 +175,11 @@ class SinkStack:
         with self._client() as client:
             client.command(statement)
 
+    def count(self, view: str) -> int:
+        """How many rows *view* has."""
+        ((rows,),) = self.ask(f"SELECT count() FROM {view}")  # noqa: S608  (ours)
+        return int(rows)
+
     def until_rows(self, query: str, rows: Sequence[Any], *, seconds: float = 30) -> None:
         """Wait until *query* answers *rows*; a table that is not there yet answers nothing."""
         last: list[Any] = []
@@ -207,11 +218,12 @@ class SinkStack:
         start = [TopicPartition(place.topic, place.partition, 0) for place in self._places()]
         request = [ConsumerGroupTopicPartitions(group, start)]
 
-        def moved() -> bool:
-            answers = clients.admin(self.settings).alter_consumer_group_offsets(request)
-            return not answers[group].exception(10)
+        admin = clients.admin(self.settings)
 
-        until(moved, what="the group is empty, so its offsets can be set")
+        def moved() -> bool:
+            return not admin.alter_consumer_group_offsets(request)[group].exception(60)
+
+        until(moved, what="the group is empty", seconds=60)
 
     def _client(self) -> Client:
         return clickhouse_connect.get_client(

@@ -42,6 +42,7 @@ _IDLE_SECONDS: Final = 0.5
 _MESSAGES: Final = 1_000
 # One customer state may have 128 kB, so rows alone do not bound a batch.
 _BATCH_BYTES: Final = 32 * 1024 * 1024
+_QUEUE_KB: Final = 32 * 1024
 _DEAD_LETTER_SECONDS: Final = 10.0
 
 _LOG: Final = structlog.get_logger()
@@ -91,7 +92,8 @@ class Sink:
                 # Tells that there is nothing more, so that the lag is 0 then: transactions end
                 # with a marker that takes an offset and is no message.
                 "enable.partition.eof": True,
-                "fetch.wait.max.ms": 100,
+                "session.timeout.ms": int(settings.worker.session_seconds * 1000),
+                "queued.max.messages.kbytes": _QUEUE_KB,
                 "partition.assignment.strategy": "range",
             },
         )
