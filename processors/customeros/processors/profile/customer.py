@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from customeros.processors.profile.bounds import STATE_BYTES, fitted_profile
+from customeros.processors.profile.bounds import CONTRIBUTION_BYTES, STATE_BYTES, fitted_profile
 from customeros.processors.profile.fold import first_purposes
 from customeros.processors.profile.merge import merge, merge_consent
 from customeros.processors.profile.model import (
@@ -62,7 +62,9 @@ def customer_state(
     """
     shown = shown_members(members, rules)
     known = tuple(shown[nid].contribution for nid in sorted(shown))
-    profile = fitted_profile(merge(c.profile for c in known), max_bytes=PROFILE_BYTES)
+    profile = merge(c.profile for c in known)
+    if len(known) * CONTRIBUTION_BYTES > PROFILE_BYTES:
+        profile = fitted_profile(profile, max_bytes=PROFILE_BYTES)
     consent = first_purposes(
         merge_consent([members[nid].contribution.consent for nid in sorted(members)])
     )

@@ -64,13 +64,15 @@ class Learning:
         assert personal is not None  # noqa: S101 - an event without it never comes here
         event_id = event.event_id[:NAME_CHARACTERS]
         first = First(event.occurred_at, event_id, event.source)
-        consent = fold_consent(
-            {},
-            event.consent,
-            occurred_at=event.occurred_at,
-            event_id=event_id,
-            source=event.source,
-        )
+        consent: dict[str, ConsentMark] = {}
+        if event.consent:
+            consent = fold_consent(
+                consent,
+                event.consent,
+                occurred_at=event.occurred_at,
+                event_id=event_id,
+                source=event.source,
+            )
         self._facts.append(fact)
         self._see(personal.identifiers[0].value, first, consent)
         self._last_at = max(self._last_at, event.occurred_at)
