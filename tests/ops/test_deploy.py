@@ -163,7 +163,7 @@ def test_the_images_installation_works(tmp_path: Path) -> None:
 
     assert steps == ["dependencies", "project"]
     assert "collector" in told
-    schemas = [venv / "bin/customeros", "schemas", "list"]
+    schemas = [str(venv / "bin/customeros"), "schemas", "list"]
     assert "customer_state" in subprocess.check_output(
         schemas, cwd=elsewhere, text=True, env={"PATH": "/usr/bin:/bin"}
     )

@@ -25,8 +25,8 @@ from customeros.serving.events import (
     read_cursor,
     whose,
 )
-from customeros.sinks.clickhouse.buffer import Pending
 from customeros.sinks.clickhouse.inserts import ClickHouse as Tables
+from customeros.sinks.clickhouse.inserts import Pending
 from customeros.sinks.clickhouse.rows import Record, event_row
 from customeros.sinks.clickhouse.tables import EVENTS
 from support import samples

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imported there, not listed
+    AdminClient,
+    NewTopic,
+)
 
 from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, KnownIdentifier
@@ -26,16 +29,16 @@ def own_id(kind: str, value: str) -> CustomerId:
 
 def known(kind: str, value: str, **facts: Any) -> KnownIdentifier:
     """An identifier of a customer, seen at noon."""
-    facts = {"source": "demo", "first_seen_at": NOON, "last_seen_at": NOON, "since": 0} | facts
+    usual = {"source": "demo", "first_seen_at": NOON, "last_seen_at": NOON, "since": 0}
+    facts = {**usual, **facts}
     key = identifier_key(WORKSPACE_KEY, Identifier(kind, value))
     return KnownIdentifier(key=key, type=kind, value=value, **facts)
 
 
 def a_state(customer: str, **facts: Any) -> CustomerState:
     """A state of version 1 in the default workspace."""
-    return CustomerState(
-        **({"workspace": WORKSPACE, "version": 1, "digest": "d"} | facts), customer_id=customer
-    )
+    facts = {"workspace": WORKSPACE, "version": 1, "digest": "d", **facts}
+    return CustomerState(customer_id=customer, **facts)
 
 
 def an_assignment(kind: str, value: str, customer: str, *, version: int = 1) -> Assignment:

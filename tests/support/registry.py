@@ -48,7 +48,8 @@ class FakeRegistry:
                 self.writes += 1
                 self.compatibility[subject] = body["compatibility"]
                 return 200, body
-        return _error(404, 404, "HTTP 404 Not Found")
+            case _:
+                return _error(404, 404, "HTTP 404 Not Found")
 
     def _version(self, subject: str, version: int) -> tuple[int, Any]:
         if subject not in self.subjects:

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import clickhouse_connect
 import msgspec
-from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import Error
 
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import ClickHouse
@@ -117,7 +117,7 @@ class ClickHouseEvents:
         }
         try:
             return list(self._connected().query(_QUERY, parameters=parameters).named_results())
-        except ClickHouseError as error:
+        except Error as error:
             if error.code in _PASSING:
                 raise Unavailable("clickhouse") from error
             raise

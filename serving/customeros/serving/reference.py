@@ -39,7 +39,8 @@ def read_path(raw_path: bytes, rules: IdentifierRules) -> Asked:
             return Asked(read_reference(_text(who), rules), events=False)
         case [who, b"events"]:
             return Asked(read_reference(_text(who), rules), events=True)
-    raise Refused(404, "no_such_path", "ask for /v1/customers/WHO or /v1/customers/WHO/events")
+        case _:
+            raise Refused(404, "no_such_path", "ask for /v1/customers/WHO or …/WHO/events")
 
 
 def read_reference(text: str, rules: IdentifierRules) -> CustomerId | Identifier:

@@ -17,7 +17,13 @@ from customeros.serving.answers import answer
 
 MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"
 COMPATIBILITY: Final = "BACKWARD_TRANSITIVE"
+# Of the registry and of every subject.
+_STANDING: Final = {
+    "config": {"compatibilityLevel": COMPATIBILITY},
+    "mode": {"mode": "READONLY"},
+}
 
+_NO_SUCH_PATH: Final = (404, 404, "HTTP 404 Not Found")
 _SUBJECT_UNKNOWN: Final = (404, 40401, "Subject not found.")
 _VERSION_UNKNOWN: Final = (404, 40402, "Version not found.")
 _SCHEMA_UNKNOWN: Final = (404, 40403, "Schema not found.")
@@ -63,7 +69,8 @@ class ReadOnlyRegistry:
                 return self._look_up(subject, body)
             case "GET" | "HEAD", parts:
                 return self._get(parts)
-        return _error(*_READ_ONLY)
+            case _:
+                return _error(*_READ_ONLY)
 
     def _get(self, parts: list[str]) -> RegistryAnswer:  # noqa: PLR0911 - one line for each path
         match parts:
@@ -82,17 +89,13 @@ class ReadOnlyRegistry:
                 return RegistryAnswer(200, ["AVRO"])
             case ["schemas", "ids", number, *rest]:
                 return self._by_id(number, rest)
-            case ["config"]:
-                return RegistryAnswer(200, {"compatibilityLevel": COMPATIBILITY})
-            case ["config", subject] if subject in self._subjects:
-                return RegistryAnswer(200, {"compatibilityLevel": COMPATIBILITY})
-            case ["mode"]:
-                return RegistryAnswer(200, {"mode": "READONLY"})
-            case ["mode", subject] if subject in self._subjects:
-                return RegistryAnswer(200, {"mode": "READONLY"})
-            case ["config" | "mode", _]:
-                return _error(*_SUBJECT_UNKNOWN)
-        return _error(404, 404, "HTTP 404 Not Found")
+            case ["config" | "mode" as what]:
+                return RegistryAnswer(200, _STANDING[what])
+            case ["config" | "mode" as what, subject]:
+                known = subject in self._subjects
+                return RegistryAnswer(200, _STANDING[what]) if known else _error(*_SUBJECT_UNKNOWN)
+            case _:
+                return _error(*_NO_SUCH_PATH)
 
     def _versions(self, subject: str) -> RegistryAnswer:
         known = self._subjects.get(subject)
@@ -128,7 +131,8 @@ class ReadOnlyRegistry:
                 return RegistryAnswer(200, [place["subject"] for place in places])
             case ["versions"]:
                 return RegistryAnswer(200, places)
-        return _error(404, 404, "HTTP 404 Not Found")
+            case _:
+                return _error(*_NO_SUCH_PATH)
 
     def _look_up(self, subject: str, body: bytes) -> RegistryAnswer:
         """Whether a schema is known under the subject, as serializers ask before they write."""
