@@ -7,6 +7,7 @@ import gzip
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -71,6 +72,11 @@ def _with(field: str, text: str) -> str:
         (_with("properties", json.dumps({f"k{n}": n for n in range(10_000)})), "too_large"),
         (_with("properties", f'{{"a": {_nested(100)}}}'), "too_deep"),
         (_with("properties", '{"a": 1e999}'), "number_too_large"),
+        (_with("properties", '{"a": 1e9999999999999999999999}'), "number_too_large"),
+        (_with("properties", '{"a": 1e-9999999999999999999999}'), "number_too_large"),
+        (_with("userId", "9" * 4_300), "no_identifier"),
+        (_with("messageId", "9" * 4_300), "bad_message_id"),
+        (_with("userId", "1e300"), "no_identifier"),
         (_with("properties", '{"a": ' + "9" * 5_000 + "}"), "number_too_large"),
         (
             _with(
@@ -148,6 +154,11 @@ def test_times_far_off_are_clamped() -> None:
     assert (far.occurred_at, old.occurred_at) == (NOW + 300_000, 0)
 
 
+# As JSON may have them, and no encoder writes them.
+_NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][+-]?[0-9]{1,25})?", fullmatch=True
+)
+
 _JSON = st.recursive(
     st.none()
     | st.booleans()
@@ -171,6 +182,22 @@ _OBJECTS = st.dictionaries(
     _JSON | st.dictionaries(st.sampled_from(_PARTS), _JSON) | st.lists(_JSON, max_size=3),
 )
 _CALLS = st.dictionaries(st.sampled_from(_FIELDS), _JSON | _OBJECTS) | _JSON
+
+
+@given(_NUMBERS, st.sampled_from([*_FIELDS, *_PARTS]))
+def test_any_number_anywhere_becomes_an_event_or_a_dead_letter(number: str, name: str) -> None:
+    """And where it is an event, every reader of JSON takes it."""
+    call = f'{{"type":"track","event":"Order Completed","userId":"u","{name}":{number},'
+    parts = f'"properties":{{"currency":"EUR","{name}":{number}}},"traits":{{"{name}":{number}}}}}'
+
+    (found,) = outcomes_of(f'{{"batch":[{call}{parts}]}}'.encode())
+
+    if isinstance(found, Event):
+        assert EVENT.decode(EVENT.encode(found)) == found
+        assert found.personal is not None
+        for text in (found.personal.properties, *found.personal.traits.values()):
+            json.loads(text)
+            msgspec.json.decode(text)
 
 
 @given(_CALLS, st.sampled_from([None, *CALL_TYPES]))

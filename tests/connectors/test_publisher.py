@@ -56,7 +56,7 @@ def test_every_reason_and_code_is_documented() -> None:
     root = Path(__file__).parents[2]
     text = (root / "docs" / "collector.md").read_text()
     sources = (root / "connectors/customeros/connectors").rglob("*.py")
-    pattern = r'(?:_Refused|Malformed|refusal|_object)\(\s*(?:\d+, |call\.\w+, )?"(\w+)"'
+    pattern = r'(?:Refused|Malformed|refusal|_object)\(\s*(?:\d+, |call\.\w+, )?"(\w+)"'
     codes = {code for path in sources for code in re.findall(pattern, path.read_text())}
 
     assert {"too_large", "unknown_write_key", "bad_traits", "no_batch"} <= codes

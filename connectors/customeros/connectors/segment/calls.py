@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-import msgspec
-
-from customeros.connectors.segment.body import has_nul, is_too_large, mend
+from customeros.connectors.segment.decoding import Call, Refused, json_text, read_one
 from customeros.connectors.segment.families import family_of, order_action
 from customeros.connectors.segment.identities import MAX_IDENTIFIERS, Identities, candidates
 from customeros.connectors.segment.parts import (
@@ -26,8 +23,6 @@ from customeros.schemas.identifier import IdentifierRules
 Outcome = Event | DeadLetter
 
 STAGE: Final = "collector"
-# Deeper than any SDK's call; readers in other languages stop at 64 or 100.
-MAX_DEPTH: Final = 32
 
 CALL_TYPES: Final = ("identify", "track", "page", "screen", "group", "alias")
 _NAMES: Final = {
@@ -64,33 +59,6 @@ class Envelope(NamedTuple):
     context: Any = None
 
 
-class _Call(msgspec.Struct, rename="camel"):
-    type: Any = None
-    message_id: Any = None
-    event: Any = None
-    name: Any = None
-    category: Any = None
-    user_id: Any = None
-    anonymous_id: Any = None
-    previous_id: Any = None
-    group_id: Any = None
-    traits: Any = None
-    properties: Any = None
-    context: Any = None
-    timestamp: Any = None
-    original_timestamp: Any = None
-    sent_at: Any = None
-
-
-class _Refused(Exception):
-    """Ends the reading of one call; caught where the dead letter is made."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.detail = detail
-
-
 class Interpreter:
     """
     Reads the calls of one source.
@@ -123,8 +91,8 @@ class Interpreter:
             index: the call's place in its request.
         """
         try:
-            return self._event(_read(raw), envelope, kind=kind, index=index)
-        except _Refused as refused:
+            return self._event(read_one(raw), envelope, kind=kind, index=index)
+        except Refused as refused:
             return DeadLetter(
                 workspace=self.workspace,
                 source=self.source,
@@ -138,10 +106,10 @@ class Interpreter:
                 value=raw,
             )
 
-    def _event(self, call: _Call, envelope: Envelope, *, kind: str | None, index: int) -> Event:
+    def _event(self, call: Call, envelope: Envelope, *, kind: str | None, index: int) -> Event:
         kind = kind or call.type
         if kind not in CALL_TYPES:
-            raise _Refused("unknown_type", f"the type must be one of {', '.join(CALL_TYPES)}")
+            raise Refused("unknown_type", f"the type must be one of {', '.join(CALL_TYPES)}")
         name = _event_name(call.event) if kind == "track" else _NAMES[kind]
         event_id = _event_id(call.message_id, envelope, index)
         properties = _object(call.properties, "bad_properties")
@@ -174,9 +142,9 @@ class Interpreter:
             )
         )
         if not people:
-            raise _Refused("no_identifier", "no identifier that names somebody")
+            raise Refused("no_identifier", "no identifier that names somebody")
         if len(people) > MAX_IDENTIFIERS:
-            raise _Refused("too_many_identifiers", f"more than {MAX_IDENTIFIERS} identifiers")
+            raise Refused("too_many_identifiers", f"more than {MAX_IDENTIFIERS} identifiers")
 
         said = context.get("family")
         family = _KNOWN_FAMILIES.get(said) if isinstance(said, str) else None
@@ -220,80 +188,19 @@ class Interpreter:
             consent=read_consent(context),
             personal=Personal(
                 identifiers=tuple(known.identifier for known in people),
-                traits={trait: _json(value) for trait, value in own_traits.items()},
-                properties=_json(properties) if properties else "{}",
-                context=_json(context) if context else "{}",
+                traits={trait: json_text(value) for trait, value in own_traits.items()},
+                properties=json_text(properties) if properties else "{}",
+                context=json_text(context) if context else "{}",
                 author=conversation.author if conversation else None,
                 text=conversation.text if conversation else None,
             ),
         )
 
 
-def _number(text: str) -> Decimal:
-    """A number as it is written; what no double can hold is refused, since readers choke on it."""
-    number = Decimal(text)
-    if number.adjusted() > 307:
-        raise _Refused("number_too_large", "a number is beyond what a double can hold")
-    return number
-
-
-_CALL: Final = msgspec.json.Decoder(_Call, float_hook=_number)
-_ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
-
-
-def _json(value: Any) -> str:
-    return _ENCODER.encode(value).decode()
-
-
-def _read(raw: bytes) -> _Call:
-    if is_too_large(raw):
-        raise _Refused("too_large", "the event is longer than 32 KB")
-    try:
-        call = _decode(raw)
-    except msgspec.ValidationError as error:
-        if raw.lstrip()[:1] == b"{":
-            raise _Refused("number_too_large", "a number has thousands of digits") from error
-        raise _Refused("not_an_object", "a call is a JSON object") from error
-    except RecursionError:
-        raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels") from None
-    except (msgspec.DecodeError, ValueError):
-        raise _Refused("malformed", "no reader of JSON takes this event") from None
-    # Each level has a bracket, so most calls need no second look.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _is_deep(call):
-        raise _Refused("too_deep", f"nested deeper than {MAX_DEPTH} levels")
-    return call
-
-
-def _decode(raw: bytes) -> _Call:
-    if has_nul(raw):
-        return _CALL.decode(mend(raw))
-    try:
-        return _CALL.decode(raw)
-    except msgspec.ValidationError:
-        raise
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _CALL.decode(mend(raw))
-
-
-def _is_deep(call: _Call) -> bool:
-    parts = (call.traits, call.properties, call.context)
-    level: list[Any] = [part for part in parts if isinstance(part, (dict, list))]
-    for _ in range(MAX_DEPTH):
-        level = [
-            child
-            for node in level
-            for child in (node.values() if isinstance(node, dict) else node)
-            if isinstance(child, (dict, list))
-        ]
-        if not level:
-            return False
-    return True
-
-
 def _event_name(said: object) -> str:
     name = said.strip() if isinstance(said, str) else ""
     if not 0 < len(name) <= MAX_REF_CHARACTERS:
-        raise _Refused(
+        raise Refused(
             "bad_event_name", f"`event` is a text of 1 to {MAX_REF_CHARACTERS} characters"
         )
     return name
@@ -305,7 +212,7 @@ def _event_id(said: object, envelope: Envelope, index: int) -> str:
     found = reference(said)
     if found is None:
         # Any other id in its place would make a retry count twice.
-        raise _Refused(
+        raise Refused(
             "bad_message_id", f"`messageId` is a text of 1 to {MAX_REF_CHARACTERS} characters"
         )
     return found
@@ -315,5 +222,5 @@ def _object(value: object, reason: str) -> dict[str, Any]:
     if value is None or value == "":
         return {}
     if not isinstance(value, dict):
-        raise _Refused(reason, f"`{reason.removeprefix('bad_')}` must be an object")
+        raise Refused(reason, f"`{reason.removeprefix('bad_')}` must be an object")
     return value
