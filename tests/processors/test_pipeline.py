@@ -15,7 +15,7 @@ from customeros.processors.streams.graph import GraphProcessor
 from customeros.processors.streams.resolve import ResolveProcessor
 from customeros.processors.streams.state import StateProcessor
 from customeros.runtime.stream.memory import InMemoryPipeline
-from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE, EVENT, RESOLVED_EVENT
+from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE, EVENT, EVIDENCE, RESOLVED_EVENT
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.event import Event
 from customeros.schemas.identifier import (
@@ -24,8 +24,10 @@ from customeros.schemas.identifier import (
     IdentifierRules,
     IdentifierType,
 )
+from customeros.schemas.identity import Cut, Endpoint, Evidence, EvidenceKind
 from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, EVENTS, RESOLVED, topic_key
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
+from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
 from support.histories import WORKSPACE, an_event, an_order, events_of, key_of
 from support.offline import Offline
 
@@ -269,6 +271,87 @@ def test_a_thousand_events_of_many_customers_add_up() -> None:
 
     check(pipeline, Offline(events, RULES))
     check_all_along(pipeline)
+
+
+def evidence(pipeline: InMemoryPipeline, said: Evidence) -> None:
+    pipeline.produce(EVIDENCE_TOPIC, WORKSPACE.encode(), EVIDENCE.encode(said))
+
+
+def test_an_unmerge_gives_everybody_their_own_back_and_its_undoing_restores() -> None:
+    """Contributions move there and back; the merged id is revived, digests return."""
+    mail, ada = Identifier("email", "ada@x.example"), Identifier("user_id", "ada")
+    pipeline = a_pipeline(4)
+    happen(
+        pipeline,
+        [
+            an_event("e1", [mail], order=an_order(100)),
+            an_event("e2", [ada], order=an_order(20), occurred_at=1_699_963_200_001),
+        ],
+    )
+    pipeline.run()
+    apart = {c: state.digest for c, state in newest(pipeline).items()}
+    happen(pipeline, [an_event("e3", [ada, mail], occurred_at=1_699_963_200_002)])
+    pipeline.run()
+    together = {c: state.digest for c, state in newest(pipeline).items()}
+    cut = Cut(
+        cut_id="cut",
+        version=1,
+        on=True,
+        left=(key_of(ada),),
+        right=(key_of(mail),),
+        by="operator",
+        why="two people",
+    )
+
+    evidence(pipeline, Evidence(workspace=WORKSPACE, kind=EvidenceKind.CUT, cut=cut))
+    pipeline.run()
+    split = newest(pipeline)
+    undone = msgspec.structs.replace(cut, version=2, on=False)
+    evidence(pipeline, Evidence(workspace=WORKSPACE, kind=EvidenceKind.CUT, cut=undone))
+    pipeline.run()
+
+    [mails] = [state for state in split.values() if state.identifiers[0].value == mail.value]
+    [adas] = [state for state in split.values() if state.identifiers[0].value == "ada"]
+    assert {state.status for state in split.values()} == {Status.ACTIVE}
+    assert mails.digest == apart[mails.customer_id]
+    assert (mails.metrics.money["EUR"].placed, adas.metrics.money["EUR"].placed) == (100, 20)
+    assert adas.metrics.events == 2
+    assert {c: state.digest for c, state in newest(pipeline).items()} == together
+    check_all_along(pipeline)
+
+
+def test_what_is_erased_does_not_come_back() -> None:
+    """The customer loses it, old events of it are dropped, new ones are a new customer's."""
+    mail, ada = Identifier("email", "ada@x.example"), Identifier("user_id", "ada")
+    pipeline = a_pipeline(4)
+    happen(
+        pipeline,
+        [
+            an_event("e1", [mail], order=an_order(100)),
+            an_event("e2", [ada, mail], occurred_at=1_699_963_200_001),
+        ],
+    )
+    pipeline.run()
+    erased = Endpoint(
+        key=key_of(mail), type="email", first_seen_at=pipeline.now, first_event_id="why", epoch=1
+    )
+
+    evidence(pipeline, Evidence(workspace=WORKSPACE, kind=EvidenceKind.ERASE, erase=erased))
+    pipeline.run()
+    left = newest(pipeline)
+    happen(pipeline, [an_event("e0", [mail], occurred_at=1_699_963_100_000)])
+    pipeline.run()
+    same = newest(pipeline)
+    happen(pipeline, [an_event("e9", [mail], occurred_at=pipeline.now + 10)])
+    pipeline.run()
+
+    assert same == left
+    live = [state for state in left.values() if state.status is Status.ACTIVE]
+    assert [known.value for state in live for known in state.identifiers] == ["ada"]
+    after = [s for s in newest(pipeline).values() if s.status is Status.ACTIVE]
+    assert {state.customer_id for state in after} > {state.customer_id for state in live}
+    [new] = [state for state in after if state not in live]
+    assert (new.metrics.events, new.metrics.money) == (1, {})
 
 
 def test_a_reader_s_story() -> None:

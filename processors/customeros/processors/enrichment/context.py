@@ -40,7 +40,9 @@ _PERSONAL_MAIL: Final = frozenset(
     """.split()  # noqa: SIM905 - a list would be forty lines
 )
 # After the scheme and a name and password, which are passed over, up to the port or the path.
-_HOST: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@\\]*@)?([\w.-]+)(?=[:/?#]|$)")
+_HOST: Final = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@\\]*@)?([\w.-]+)(?::\d*)?(?=[/?#]|$)"
+)
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -71,7 +73,7 @@ def _of_text(text: str) -> dict[str, str]:
     """The facts of a context; shared by whoever asks, so never to be changed."""
     try:
         context = _decode(text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return {}
     return _of_context(context) if isinstance(context, dict) else {}
 
