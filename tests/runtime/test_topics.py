@@ -1,0 +1,74 @@
+"""Topics are created as the table says, and refused when they differ."""
+
+from __future__ import annotations
+
+import pytest
+from confluent_kafka.cimpl import NewTopic
+
+from customeros.runtime.clients import admin
+from customeros.runtime.errors import Misconfigured, Unavailable
+from customeros.runtime.settings import Kafka, Settings
+from customeros.runtime.topics import check_topics, ensure_topics, find_topics, prefixed
+from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, EVIDENCE
+from support.ports import free_port
+from support.waiting import until
+
+
+@pytest.fixture
+def settings(kafka_bootstrap: str, unique: str) -> Settings:
+    return Settings(kafka=Kafka(bootstrap=kafka_bootstrap, topic_prefix=unique, partitions=3))
+
+
+def test_a_topics_name_has_the_prefix() -> None:
+    assert prefixed(Settings(kafka=Kafka(topic_prefix="blue.")), EVIDENCE) == (
+        "blue.identity.evidence"
+    )
+
+
+@pytest.mark.integration
+def test_missing_topics_are_created_and_a_second_time_changes_nothing(settings: Settings) -> None:
+    ensure_topics(settings, [EVIDENCE, ASSIGNMENTS])
+    ids = {topic: found.id for topic, found in check_topics(settings, [EVIDENCE]).items()}
+
+    ensure_topics(settings, [EVIDENCE, ASSIGNMENTS, DEAD_LETTERS])
+
+    found = check_topics(settings, [EVIDENCE, ASSIGNMENTS, DEAD_LETTERS])
+    assert {topic: (f.partitions, f.cleanup) for topic, f in found.items()} == {
+        EVIDENCE: (3, "delete"),
+        ASSIGNMENTS: (3, "compact"),
+        DEAD_LETTERS: (3, "delete"),
+    }
+    assert found[EVIDENCE].id == ids[EVIDENCE]
+
+
+@pytest.mark.integration
+def test_a_topic_that_differs_is_named_with_what_was_found_and_expected(
+    settings: Settings,
+) -> None:
+    name = prefixed(settings, ASSIGNMENTS)
+    client = admin(settings)
+    new = NewTopic(name, num_partitions=2, replication_factor=1)
+    client.create_topics([new])[name].result(30)
+    until(lambda: find_topics(settings, [ASSIGNMENTS]), what="the topic is known")
+
+    with pytest.raises(Misconfigured) as refused:
+        ensure_topics(settings, [ASSIGNMENTS])
+
+    assert "identity.assignments has 2 partitions, expected 3" in str(refused.value)
+    assert "cleanup.policy=delete, expected compact" in str(refused.value)
+
+
+@pytest.mark.integration
+def test_a_missing_topic_is_named_with_the_remedy(settings: Settings) -> None:
+    with pytest.raises(Misconfigured, match=r"identity\.evidence is missing: run `customeros"):
+        check_topics(settings, [EVIDENCE])
+
+
+def test_a_broker_that_is_away_is_unavailable_not_misconfigured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("customeros.runtime.topics._REQUEST_SECONDS", 1.0)
+    nobody = Settings(kafka=Kafka(bootstrap=f"127.0.0.1:{free_port()}"))
+
+    with pytest.raises(Unavailable):
+        check_topics(nobody, [EVIDENCE])
