@@ -49,6 +49,13 @@ class ResolveProcessor:
         window_ms: an event sent again within this time is dropped.
     """
 
+    stage: Final = STAGE
+    sources: Final[Mapping[Topic, Callable[[bytes], Any]]] = {
+        **dict.fromkeys(EVENTS.values(), EVENT.decode),
+        ASSIGNMENTS: ASSIGNMENT.decode,
+        SIGHTINGS: decode_sighting,
+    }
+
     def __init__(
         self,
         rules: Mapping[str, Rules],
@@ -60,18 +67,6 @@ class ResolveProcessor:
         self._priorities = priorities
         self._window_ms = window_ms
         self._duplicates = DUPLICATES.labels(STAGE)
-
-    @property
-    def stage(self) -> str:
-        return STAGE
-
-    @property
-    def sources(self) -> Mapping[Topic, Callable[[bytes], Any]]:
-        return {
-            **dict.fromkeys(EVENTS.values(), EVENT.decode),
-            ASSIGNMENTS: ASSIGNMENT.decode,
-            SIGHTINGS: decode_sighting,
-        }
 
     def handle(self, state: State, batch: Batch) -> Iterable[Output]:
         if batch.topic == ASSIGNMENTS:

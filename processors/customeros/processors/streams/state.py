@@ -17,7 +17,6 @@ from customeros.schemas.identifier import IdentifierKey, IdentifierRules, custom
 from customeros.schemas.topics import CONTRIBUTIONS, Topic, topic_key
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 
-STAGE: Final = "state"
 # A merged customer says where it went for a week: longer than caches and open browser tabs last.
 MERGED_MS: Final = 7 * 86_400_000
 _TOMBSTONES_PER_BATCH: Final = 100
@@ -64,16 +63,11 @@ class StateProcessor:
         rules: by workspace; one that is not named has the default rules.
     """
 
+    stage: Final = "state"
+    sources: Final[Mapping[Topic, Callable[[bytes], Any]]] = {CONTRIBUTIONS: decode_change}
+
     def __init__(self, rules: Mapping[str, IdentifierRules]) -> None:
         self._rules = rules
-
-    @property
-    def stage(self) -> str:
-        return STAGE
-
-    @property
-    def sources(self) -> Mapping[Topic, Callable[[bytes], Any]]:
-        return {CONTRIBUTIONS: decode_change}
 
     def handle(self, state: State, batch: Batch) -> Iterable[Output]:
         outputs = _forgotten(state, batch.now)
@@ -163,19 +157,17 @@ class _Touched:
         if found.status is Status.ERASED:
             state.delete(CUSTOMERS, self.key)
             return [*outputs, Output(CUSTOMER_STATE_TOPIC, self.key, None)]
-        state.put(
-            CUSTOMERS,
-            self.key,
-            Customer(
-                version=version,
-                digest=found.digest,
-                since=since,
-                members=tuple(sorted(self.members)),
-                anchor_in=self.anchor_in,
-                member_in=self.member_in,
-                forget_at=forget_at,
-            ),
+        after = Customer(
+            version=version,
+            digest=found.digest,
+            since=since,
+            members=tuple(sorted(self.members)),
+            anchor_in=self.anchor_in,
+            member_in=self.member_in,
+            forget_at=forget_at,
         )
+        if after != was:
+            state.put(CUSTOMERS, self.key, after)
         return outputs
 
     def _leave(self, change: Change) -> None:
