@@ -7,6 +7,7 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from clickhouse_connect.driver.exceptions import ClickHouseError
@@ -116,10 +117,10 @@ def _expected_shoppers(history: History) -> set[tuple[object, ...]]:
 def _found_shoppers(stack: WholeStack) -> set[tuple[object, ...]]:
     rows = stack.query(
         """
-        SELECT groupArray(concat(i.type, ':', i.value)), any(c.events), any(c.orders),
+        SELECT arraySort(groupArray(concat(i.type, ':', i.value))), any(c.events), any(c.orders),
                any(c.placed['EUR'])
         FROM identifiers AS i INNER JOIN customers AS c USING (workspace, customer_id)
         GROUP BY customer_id
         """
     )
-    return {(tuple(sorted(ids)), *rest) for ids, *rest in rows}  # type: ignore[type-var]
+    return {(tuple(cast("list[str]", ids)), *rest) for ids, *rest in rows}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from confluent_kafka import Producer
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imported there, not listed
+from confluent_kafka.admin import (
     AdminClient,
     NewTopic,
 )

@@ -111,7 +111,7 @@ def kafka() -> None:
 @app.command()
 def clickhouse() -> None:
     """Run the embedded ClickHouse engine alone."""
-    from customeros.runtime.stack.clickhouse import run_clickhouse
+    from customeros.runtime.stack.clickhouse.server import run_clickhouse
 
     raise typer.Exit(run_clickhouse(_process("clickhouse")))
 

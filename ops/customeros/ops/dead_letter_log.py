@@ -36,7 +36,7 @@ def read_dead_letters(settings: Settings) -> Iterator[Found]:
         Unavailable: the broker does not answer.
     """
     topic = settings.kafka.topic_prefix + DEAD_LETTERS.name
-    reader = consumer(settings, **{"enable.partition.eof": True, "auto.offset.reset": "earliest"})
+    reader = consumer(settings, None, **{"enable.partition.eof": True})
     try:
         known = reader.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
         reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in known])
@@ -48,7 +48,7 @@ def read_dead_letters(settings: Settings) -> Iterator[Found]:
             for message in messages:
                 error = message.error()
                 if error is None:
-                    letter = DEAD_LETTER.decode(message.value())
+                    letter = DEAD_LETTER.decode(message.value() or b"")
                     yield Found(f"{message.partition()}-{message.offset()}", letter)
                 elif error.code() == KafkaError._PARTITION_EOF:
                     unread.discard(message.partition())

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import (
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    TopicPartition,
+)
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from customeros.runtime.clients import admin, group_id
+from customeros.runtime.clients import admin, consumer, group_id
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.schemas.topics import (
@@ -26,17 +30,19 @@ from customeros.schemas.topics import (
 _ANSWER_SECONDS: Final = 10.0
 _FROM_START: Final = -1001  # OFFSET_INVALID: the group has committed nothing here
 
-# What each stage reads. The topics that a stage of ours writes end with a transaction's marker,
-# which takes an offset but is no record.
+# What each stage reads.
 READS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "resolve": (*EVENTS.values(), ASSIGNMENTS, SIGHTINGS),
     "graph": (EVIDENCE,),
     "state": (CONTRIBUTIONS,),
     "sink-clickhouse": (RESOLVED, CUSTOMER_STATE, ASSIGNMENTS, DEAD_LETTERS),
 }
-_TRANSACTIONAL: Final = frozenset(
-    {ASSIGNMENTS, SIGHTINGS, EVIDENCE, CONTRIBUTIONS, CUSTOMER_STATE, RESOLVED}
-)
+# A transaction ends with a marker, which takes an offset but is no record. Where no more than so
+# many offsets are left, they are looked at.
+_MAY_BE_MARKERS: Final = 64
+
+
+Place = tuple[str, int]
 
 
 class Ends(NamedTuple):
@@ -44,6 +50,13 @@ class Ends(NamedTuple):
 
     first: int
     next: int
+
+
+class Left(NamedTuple):
+    """The offsets of a partition that a group has not committed."""
+
+    start: int
+    end: int
 
 
 def stage_lags(settings: Settings) -> dict[str, int]:
@@ -55,30 +68,52 @@ def stage_lags(settings: Settings) -> dict[str, int]:
     """
     client = admin(settings)
     prefix = settings.kafka.topic_prefix
-    topics = {topic for topics in READS.values() for topic in topics}
+    names = {prefix + topic.name for topics in READS.values() for topic in topics}
     try:
-        ends = _ends(client, [prefix + topic.name for topic in topics])
-        lags = {}
-        for stage, reads in READS.items():
+        ends = _ends(client, names)
+        left: dict[str, dict[Place, Left]] = {}
+        for stage, topics in READS.items():
             committed = _committed(client, group_id(settings, stage))
-            lags[stage] = sum(
-                _behind(
-                    committed.get((prefix + topic.name, partition), _FROM_START),
-                    found,
-                    ends_with_marker=topic in _TRANSACTIONAL,
-                )
-                for topic in reads
-                for partition, found in ends[prefix + topic.name].items()
-            )
+            left[stage] = {
+                (name, number): Left(max(committed.get((name, number), _FROM_START), first), end)
+                for name in (prefix + topic.name for topic in topics)
+                for number, (first, end) in ends[name].items()
+            }
     except (KafkaException, KeyError) as error:
         raise Unavailable("kafka") from error
-    return lags
+    return {stage: _records(settings, places) for stage, places in left.items()}
 
 
-def _behind(committed: int, ends: Ends, *, ends_with_marker: bool) -> int:
-    start = max(committed, ends.first)
-    left = ends.next - start
-    return left if left != 1 or not ends_with_marker else 0
+def _records(settings: Settings, left: Mapping[Place, Left]) -> int:
+    sure = {place: end - start for place, (start, end) in left.items() if end > start}
+    doubtful = [place for place, offsets in sure.items() if offsets <= _MAY_BE_MARKERS]
+    if doubtful:
+        sure |= _counted(settings, {place: left[place] for place in doubtful})
+    return sum(sure.values())
+
+
+def _counted(settings: Settings, left: Mapping[Place, Left]) -> dict[Place, int]:
+    """Committed records from each start to each end; what cannot be read in time counts whole."""
+    reader = consumer(settings, None, **{"enable.partition.eof": True})
+    found = dict.fromkeys(left, 0)
+    unread = set(left)
+    try:
+        reader.assign(
+            [TopicPartition(name, number, left[name, number].start) for name, number in left]
+        )
+        while unread:
+            messages = reader.consume(_MAY_BE_MARKERS, timeout=_ANSWER_SECONDS)
+            if not messages:
+                break
+            for message in messages:
+                place = (message.topic() or "", message.partition() or 0)
+                if message.error() is not None:
+                    unread.discard(place)
+                elif (message.offset() or 0) < left[place].end:
+                    found[place] += 1
+    finally:
+        reader.close()
+    return {**found, **{place: left[place].end - left[place].start for place in unread}}
 
 
 def _ends(client: AdminClient, topics: Iterable[str]) -> dict[str, dict[int, Ends]]:
@@ -95,7 +130,7 @@ def _ends(client: AdminClient, topics: Iterable[str]) -> dict[str, dict[int, End
     return found
 
 
-def _committed(client: AdminClient, group: str) -> dict[tuple[str, int], int]:
+def _committed(client: AdminClient, group: str) -> dict[Place, int]:
     asked = client.list_consumer_group_offsets(
         [ConsumerGroupTopicPartitions(group)], request_timeout=_ANSWER_SECONDS
     )

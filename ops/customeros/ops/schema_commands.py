@@ -43,8 +43,9 @@ def register() -> None:
     """Put every schema into the registry at CUSTOMEROS_REGISTRY__URL, under its own id."""
     from customeros.serving.registry import register_schemas
 
-    url = read_settings().registry.url
+    settings = read_settings()
+    url = settings.registry.url
     if url is None:
         raise Misconfigured("set CUSTOMEROS_REGISTRY__URL to the registry's address")
-    register_schemas(url)
+    register_schemas(url, topic_prefix=settings.kafka.topic_prefix)
     typer.echo("the registry has all schemas")

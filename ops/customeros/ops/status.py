@@ -88,7 +88,7 @@ def read_freshness(settings: Settings) -> Freshness | None:
             database=settings.clickhouse.database,
             connect_timeout=2,
         )
-        milliseconds, count = client.query(query).first_row
+        ((milliseconds, count),) = client.query(query).result_rows
     except (ClickHouseError, OSError):
         return None
     return Freshness(milliseconds[0] / 1000, milliseconds[1] / 1000) if count else None

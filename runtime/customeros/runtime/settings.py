@@ -120,13 +120,13 @@ class Settings(BaseSettings):
     @cached_property
     def kafka_client(self) -> dict[str, str]:
         """What every librdkafka client of this process starts from."""
-        kafka = self.kafka
+        kafka, password = self.kafka, self.kafka.sasl_password
         found = {
             "bootstrap.servers": self.bootstrap,
             "security.protocol": kafka.security_protocol,
             "sasl.mechanism": kafka.sasl_mechanism,
             "sasl.username": kafka.sasl_username,
-            "sasl.password": kafka.sasl_password and kafka.sasl_password.get_secret_value(),
+            "sasl.password": None if password is None else password.get_secret_value(),
             "ssl.ca.location": kafka.ssl_ca_location,
         }
         return {name: value for name, value in found.items() if value is not None}

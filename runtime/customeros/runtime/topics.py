@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import (  # type: ignore[attr-defined]  # imported there, not listed
+from confluent_kafka.admin import (
     AdminClient,
     ConfigResource,
     NewTopic,

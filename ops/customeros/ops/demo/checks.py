@@ -36,8 +36,8 @@ def stored_totals(client: Client) -> dict[str, Totals]:
 
 def stored_counts(client: Client) -> dict[str, int]:
     """What is in ClickHouse, by name; `folded` is how many events the customer states count."""
-    result = client.query(_COUNTS)
-    return dict(zip(result.column_names, map(int, result.first_row), strict=True))
+    (row,) = client.query(_COUNTS).named_results()
+    return {name: int(count) for name, count in row.items()}
 
 
 def differences(expected: Mapping[str, Totals], found: Mapping[str, Totals]) -> list[str]:

@@ -39,10 +39,12 @@ CREATE TABLE IF NOT EXISTS events_log (
     _topic LowCardinality(String),
     _partition UInt32,
     _offset UInt64,
+    _inserted_at DateTime64(3, 'UTC') DEFAULT now64(3),
     INDEX by_event_id event_id TYPE bloom_filter(0.01) GRANULARITY 4
 )
 ENGINE = ReplacingMergeTree
-PARTITION BY toYYYYMM(occurred_at)
+-- By year: a batch of imported history is a part for each partition, and at most 100 are allowed.
+PARTITION BY toYear(occurred_at)
 ORDER BY (workspace, identifier_key, occurred_at, _partition, _offset)
 SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
