@@ -46,6 +46,8 @@ _GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
 _MESSAGES: Final = 1_000
 # One customer state may have 128 kB, so rows alone do not bound a batch.
 _BATCH_BYTES: Final = 32 * 1024 * 1024
+# Behind, batches of 10,000 rows cost ClickHouse a fifth of what those of 0.2 s did.
+_BEHIND_FACTOR: Final = 10
 _QUEUE_KB: Final = 32 * 1024
 _DEAD_LETTER_SECONDS: Final = 10.0
 
@@ -103,6 +105,7 @@ class Sink:
             },
         )
         self._buffer = Buffer()
+        self._behind = False
         self._oldest: float | None = None
         self._retry_at: float | None = None
 
@@ -125,6 +128,7 @@ class Sink:
                 while self._retry_at is None and not self._due():
                     seconds = self._wait_seconds()
                     messages = self._consumer.consume(_MESSAGES, min(seconds, self._flush_seconds))
+                    self._behind = len(messages) == _MESSAGES
                     for message in messages:
                         self._take(message)
                     if not messages:
@@ -139,8 +143,12 @@ class Sink:
             self._consumer.close()
 
     def _wait_seconds(self) -> float:
-        due = self._retry_at or (self._oldest and self._oldest + self._flush_seconds)
+        due = self._retry_at or (self._oldest and self._oldest + self._patience())
         return _IDLE_SECONDS if due is None else min(max(due - time.monotonic(), 0), _IDLE_SECONDS)
+
+    def _patience(self) -> float:
+        """Seconds that a row waits; behind, full batches serve all rows sooner than small ones."""
+        return self._flush_seconds * (_BEHIND_FACTOR if self._behind else 1)
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -149,7 +157,7 @@ class Sink:
         if self._oldest is None:
             return False
         return (
-            now >= self._oldest + self._flush_seconds
+            now >= self._oldest + self._patience()
             or self._buffer.records.total() >= self._batch_rows
             or self._buffer.bytes >= _BATCH_BYTES
         )
