@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
@@ -18,20 +16,6 @@ def test_groups_of_two_prefixes_share_no_offsets() -> None:
     blue, green = (Settings(kafka=Kafka(topic_prefix=p)) for p in ("blue.", "green."))
 
     assert group_id(blue, "resolve") != group_id(green, "resolve")
-
-
-def test_a_broker_that_is_away_is_said_once_in_a_while() -> None:
-    log = logging.getLogger("librdkafka")
-    said: list[logging.LogRecord] = []
-    handler = logging.Handler()
-    handler.emit = said.append  # type: ignore[method-assign]
-    log.addHandler(handler)
-    for number in range(5):
-        log.error("FAIL [rdkafka#producer-%d]: refused (after %dms)", number, number)
-    log.error("something else")
-    log.removeHandler(handler)
-
-    assert len(said) == 2
 
 
 @pytest.mark.integration

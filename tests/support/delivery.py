@@ -10,7 +10,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    ConsumerGroupTopicPartitions,
+    KafkaException,
+    TopicPartition,
+)
 
 from customeros.runtime.clients import admin, consumer, group_id, producer
 from customeros.runtime.settings import Kafka, Settings
@@ -163,5 +168,7 @@ class CountingOnKafka:
                 == reader.get_watermark_offsets(p, timeout=30)[1]
                 for p in places
             )
+        except KafkaException:  # a broker that has just come back
+            return False
         finally:
             reader.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any, Final
 
 from confluent_kafka import Consumer, Producer
@@ -11,29 +10,7 @@ from confluent_kafka.admin import AdminClient
 
 from customeros.runtime.settings import Settings
 
-# librdkafka says many times a second that a broker is away; a line is said again after so long.
-_REPEAT_SECONDS: Final = 30.0
-
-
-class _Seldom(logging.Filter):
-    """Lets a line through that differs by more than numbers from those of the last while."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: dict[str, float] = {}
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        line = re.sub(r"\d+", "", record.getMessage())
-        if record.created - self._said.get(line, 0.0) < _REPEAT_SECONDS:
-            return False
-        if len(self._said) >= 100:
-            self._said.clear()
-        self._said[line] = record.created
-        return True
-
-
 _LOG: Final = logging.getLogger("librdkafka")
-_LOG.addFilter(_Seldom())
 _QUIET: Final[dict[str, Any]] = {"logger": _LOG, "log.connection.close": False}
 
 
