@@ -19,6 +19,7 @@ from customeros.runtime.stack.processes import environment
 from customeros.runtime.stack.runfile import read_run
 from support.ports import free_port
 from support.servers import process
+from support.waiting import until
 
 COMMAND = (sys.executable, "-m", "customeros.ops")
 _READY_SECONDS = 240
@@ -92,6 +93,10 @@ def whole_stack(settings: Settings) -> Iterator[WholeStack]:
     log = settings.home / "logs" / "up.log"
     with process([*COMMAND, "up"], env=environment(settings), log=log) as child:
         stack = WholeStack(settings, child.pid)
-        waited = stack.run("status", "--wait", str(_READY_SECONDS))
-        assert waited.returncode == 0, f"{waited.stdout}{waited.stderr}\n{log.read_text()}"
+
+        def ready() -> bool:
+            assert child.poll() is None, f"up ended ({child.returncode}): {log.read_text()}"
+            return stack.run("status").returncode == 0
+
+        until(ready, seconds=_READY_SECONDS, every=0.5, what=f"all is ready; see {log}")
         yield stack

@@ -27,6 +27,7 @@ from customeros.schemas.identifier import (
     is_type,
 )
 
+DEFAULT_FILE: Final = Path("customeros.toml")
 DEFAULT_WORKSPACE: Final = "default"
 DEFAULT_SOURCE: Final = "demo"
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
@@ -74,15 +75,15 @@ class Config:
 
 def read_config(settings: Settings) -> Config:
     """
-    The configuration in force: `settings.config`, or one workspace with one source.
+    The configuration in force: the file, or one workspace with one source.
 
     Raises:
         Misconfigured: one line for each mistake: file, line, what is wrong, what to write.
     """
     secrets = read_secrets(settings)
-    path = settings.config
+    path = settings.config or DEFAULT_FILE
     if not path.exists():
-        if "config" in settings.model_fields_set:
+        if settings.config:
             raise Misconfigured(f"CUSTOMEROS_CONFIG={path}: there is no such file")
         source = Source(DEFAULT_WORKSPACE, DEFAULT_SOURCE, (secrets.write_key,))
         return Config(

@@ -96,7 +96,9 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".customeros"), description="data, logs, pid files, generated secrets")
-    config: Path = Field(Path("customeros.toml"), description="workspaces, sources, rules")
+    config: Path | None = Field(
+        None, description="workspaces, sources, rules; unset: customeros.toml, where there is one"
+    )
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     collector: Collector = Collector()
