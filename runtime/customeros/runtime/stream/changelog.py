@@ -47,7 +47,7 @@ def catch_up(settings: Settings, store: RocksStore, place: TopicPartition, *, to
     )
     try:
         first, end = reader.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
-        start = _start(store, place, topic_id, first, end)
+        start = start_offset(store, place, topic_id, first, end)
         reader.assign([TopicPartition(place.topic, place.partition, start)])
         count = 0
         for records, offset in _until_end(reader):
@@ -78,8 +78,17 @@ def end_offsets(settings: Settings, places: list[TopicPartition]) -> dict[str, i
         reader.close()
 
 
-def _start(store: RocksStore, place: TopicPartition, topic_id: str, first: int, end: int) -> int:
-    """Where to read on; a store too old to be read on is emptied."""
+def start_offset(
+    store: RocksStore, place: TopicPartition, topic_id: str, first: int, end: int
+) -> int:
+    """
+    Where to read on in *place*, which holds the offsets from *first* to before *end*.
+
+    A store that was left behind for too long is emptied: see `_STALE_MS`.
+
+    Raises:
+        Misconfigured: the store belongs to another topic, or is ahead of this one.
+    """
     position = store.position
     if position == NOWHERE:
         return OFFSET_BEGINNING

@@ -37,6 +37,12 @@ class Overlay:
         self._decoded = _Decoded(decoded_bytes)
 
     def get(self, table: Table[T], key: bytes) -> T | None:
+        for layer in (self._open, self._sealed):
+            if (entries := layer.get(table.name)) is not None:
+                value: Any = entries.values.get(key, _ABSENT)
+                if value is not _ABSENT:
+                    found: T | None = value
+                    return found
         return self.get_many(table, (key,)).get(key)
 
     def get_many(self, table: Table[T], keys: Iterable[bytes]) -> dict[bytes, T]:
