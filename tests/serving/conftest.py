@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import date
 
 import pytest
 import uvicorn
@@ -55,6 +56,7 @@ def app(world: World) -> Starlette:
             workspaces={WORKSPACE: Workspace(WORKSPACE), "other": Workspace("other")},
             workspace_key=lambda name: WORKSPACE_KEY,
             token=TOKEN,
+            today=lambda: date(2026, 1, 7),
         ),
         ReadOnlyRegistry(),
         health=lambda: {"customer-state": world.ready, "identity.assignments": True},

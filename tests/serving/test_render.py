@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import msgspec
 from hypothesis import given
@@ -15,12 +15,15 @@ from customeros.schemas.customer import (
     KnownIdentifier,
     Metrics,
     OpenThing,
+    OrderDay,
     TimelineEntry,
     Touch,
     Trait,
 )
 from customeros.serving.render import customer, json_value, time_text
 from support.customers import NOON, a_state
+
+TODAY = date(2026, 1, 7)
 
 
 @given(st.integers(0, 253_402_300_799_999))
@@ -47,7 +50,7 @@ def test_a_text_that_is_no_json_stands_for_itself() -> None:
 
 def test_every_field_of_a_state_is_told() -> None:
     """A field that is added to the state must be added to its form."""
-    told = customer(a_state("c1", merged_into="c2"))
+    told = customer(a_state("c1", merged_into="c2"), today=TODAY)
 
     assert set(told) == set(CustomerState.__struct_fields__)
     filled = customer(
@@ -66,7 +69,10 @@ def test_every_field_of_a_state_is_told() -> None:
             ),
             traits={"age": Trait(value="42", source="demo", event_id="m1", occurred_at=NOON)},
             consent={"ads": Consent(granted=False, source="demo", event_id="m1", occurred_at=NOON)},
-            metrics=Metrics(money={"EUR": CurrencyTotals(placed=1995)}),
+            metrics=Metrics(
+                money={"EUR": CurrencyTotals(placed=1995)},
+                order_days={"2026-01-01": OrderDay(orders=1, placed={"EUR": 1995})},
+            ),
             things=(
                 OpenThing(
                     kind="order",
@@ -85,15 +91,43 @@ def test_every_field_of_a_state_is_told() -> None:
             ),
             sets={"products": {"BK-1": NOON}},
             first_touch=Touch(occurred_at=NOON, event_id="m1", source="demo", values={"a": "b"}),
-        )
+        ),
+        today=TODAY,
     )
     # `since` is a version of the identity graph's, of no use to who asks.
     assert set(filled["identifiers"][0]) == set(KnownIdentifier.__struct_fields__) - {"since"}
     assert set(filled["traits"]["age"]) == set(Trait.__struct_fields__)
     assert set(filled["consent"]["ads"]) == set(Consent.__struct_fields__)
-    assert set(filled["metrics"]) == set(Metrics.__struct_fields__)
+    assert set(filled["metrics"]) == {*Metrics.__struct_fields__, "windows"}
+    assert set(filled["metrics"]["order_days"]["2026-01-01"]) == set(OrderDay.__struct_fields__)
     assert set(filled["metrics"]["money"]["EUR"]) == set(CurrencyTotals.__struct_fields__)
     assert set(filled["things"][0]) == set(OpenThing.__struct_fields__)
     assert set(filled["timeline"][0]) == set(TimelineEntry.__struct_fields__)
     assert set(filled["first_touch"]) == set(Touch.__struct_fields__)
     assert filled["sets"] == {"products": {"BK-1": "2026-01-01T12:00:00.000Z"}}
+
+
+def test_windows_end_today() -> None:
+    """The same state tells less each day that nothing happens."""
+    state = a_state(
+        "c1",
+        metrics=Metrics(
+            days={"2025-10-10": 5, "2026-01-01": 2, "2026-01-07": 1},
+            order_days={
+                "2025-10-10": OrderDay(orders=2, placed={"EUR": 10, "JPY": 7}),
+                "2026-01-01": OrderDay(orders=1, placed={"EUR": 1995}),
+            },
+        ),
+    )
+
+    def windows(today: date) -> dict[str, object]:
+        found: dict[str, object] = customer(state, today=today)["metrics"]["windows"]
+        return found
+
+    week = {"events": 3, "orders": 1, "placed": {"EUR": 1995}}
+    quarter = {"events": 8, "orders": 3, "placed": {"EUR": 2005, "JPY": 7}}
+    nothing = {"events": 0, "orders": 0, "placed": {}}
+    assert windows(TODAY) == {"7d": week, "30d": week, "90d": quarter}
+    assert windows(date(2026, 1, 8))["7d"] == {"events": 1, "orders": 0, "placed": {}}
+    assert windows(date(2026, 1, 8))["90d"] == week
+    assert windows(date(2026, 5, 1))["90d"] == nothing

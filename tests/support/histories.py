@@ -107,7 +107,11 @@ TRAITS = st.dictionaries(
     max_size=2,
 )
 CONTEXTS = st.sampled_from(
-    ("{}", '{"campaign":{"name":"spring"}}', '{"page":{"referrer":"https://search.example/q"}}')
+    (
+        "{}",
+        '{"campaign":{"name":"spring"}}',
+        '{"page":{"referrer":"https://search.example/q","url":"https://shop.example/books"}}',
+    )
 )
 
 
@@ -122,7 +126,7 @@ def events_of(draw: st.DrawFn, identifiers: st.SearchStrategy[list[Identifier]])
         occurred_at=draw(TIMES),
         source=draw(st.sampled_from(("web", "crm"))),
         family=draw(st.sampled_from(Family)),
-        kind=draw(st.sampled_from(("track", "identify", "group", "alias"))),
+        kind=draw(st.sampled_from(("track", "identify", "group", "alias", "page"))),
         name=draw(st.sampled_from(("Viewed", "Ticket Closed"))),
         order=order,
         message=message,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from customeros.processors.enrichment.context import enrich, touch
+from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.customer import Member, customer_state
 from customeros.processors.profile.fold import fold, fold_consent
@@ -69,7 +69,7 @@ class Offline:
             for event in own:
                 for other in event.identifier_keys[1:]:
                     beside[other] = max(event.occurred_at, beside.get(other, 0))
-            facts = [Fact(e, priority.get(e.source, 0), touch(enrich(e))) for e in own]
+            facts = [Fact(e, priority.get(e.source, 0), touch(enrich(e)), page(e)) for e in own]
             contribution = Contribution(
                 self.types[nid].type,
                 self.types[nid].value,

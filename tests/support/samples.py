@@ -11,6 +11,7 @@ from customeros.schemas.customer import (
     CurrencyTotals,
     Metrics,
     OpenThing,
+    OrderDay,
     TimelineEntry,
     Touch,
     Trait,
@@ -85,6 +86,8 @@ STATE: Final = a_state(
         first_seen_at=NOON - 60_000,
         last_seen_at=NOON,
         days={"2026-01-01": 2},
+        order_days={"2026-01-01": OrderDay(orders=1, placed={"EUR": 1995})},
+        uniques={"days": 1, "orders": 1, "products": 1},
     ),
     things=(
         OpenThing(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from datetime import UTC, date, datetime
 from typing import Final, NamedTuple
 
 from anyio.to_thread import run_sync
@@ -38,6 +39,7 @@ class Knowledge(NamedTuple):
     workspaces: Mapping[str, Workspace]
     workspace_key: Callable[[str], bytes]
     token: str
+    today: Callable[[], date] = lambda: datetime.now(UTC).date()
 
 
 class CustomerAnswers:
@@ -56,7 +58,9 @@ class CustomerAnswers:
         found = self._find(workspace.name, asked)
         if asked.events:
             return await self._events(request, found)
-        return answer(render.customer(found.state, merged_from=found.merged_from))
+        return answer(
+            render.customer(found.state, today=self._know.today(), merged_from=found.merged_from)
+        )
 
     def _authenticate(self, request: Request) -> None:
         given = request.headers.get("authorization", "")

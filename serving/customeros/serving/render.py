@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
@@ -18,19 +18,25 @@ from customeros.schemas.customer import (
     TimelineEntry,
     Touch,
     Trait,
+    window,
 )
 
 Row = Mapping[str, Any]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+# Days up to today, as people compare them; a state holds no more than 90.
+_WINDOWS: Final = (7, 30, 90)
 _decode: Final = msgspec.json.Decoder().decode
 
 
-def customer(state: CustomerState, *, merged_from: str | None = None) -> dict[str, Any]:
+def customer(
+    state: CustomerState, *, today: date, merged_from: str | None = None
+) -> dict[str, Any]:
     """
     A customer's state; times are ISO 8601 in UTC with milliseconds, money is in minor units.
 
     Args:
+        today: UTC; the windows of the metrics end with it.
         merged_from: the id that was asked for, where this customer is its survivor.
     """
     found: dict[str, Any] = {
@@ -41,7 +47,7 @@ def customer(state: CustomerState, *, merged_from: str | None = None) -> dict[st
         "identifiers": [_identifier(i) for i in state.identifiers],
         "traits": {name: _trait(t) for name, t in state.traits.items()},
         "consent": {purpose: _consent(c) for purpose, c in state.consent.items()},
-        "metrics": _metrics(state.metrics),
+        "metrics": _metrics(state.metrics, today),
         "things": [_thing(t) for t in state.things],
         "sets": {
             name: {member: time_text(at) for member, at in members.items()}
@@ -147,7 +153,7 @@ def _consent(found: Consent) -> dict[str, Any]:
     }
 
 
-def _metrics(found: Metrics) -> dict[str, Any]:
+def _metrics(found: Metrics, today: date) -> dict[str, Any]:
     return {
         "events": found.events,
         "by_family": found.by_family,
@@ -164,7 +170,18 @@ def _metrics(found: Metrics) -> dict[str, Any]:
         "first_seen_at": None if found.first_seen_at is None else time_text(found.first_seen_at),
         "last_seen_at": None if found.last_seen_at is None else time_text(found.last_seen_at),
         "days": found.days,
+        "order_days": {
+            day: {"orders": orders.orders, "placed": orders.placed}
+            for day, orders in found.order_days.items()
+        },
+        "uniques": found.uniques,
+        "windows": {f"{days}d": _window(found, days, today) for days in _WINDOWS},
     }
+
+
+def _window(metrics: Metrics, days: int, today: date) -> dict[str, Any]:
+    found = window(metrics, days, today=today)
+    return {"events": found.events, "orders": found.orders, "placed": found.placed}
 
 
 def _thing(found: OpenThing) -> dict[str, Any]:

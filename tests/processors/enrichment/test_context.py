@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customeros.processors.enrichment.context import enrich, touch
+from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.schemas.identifier import Identifier
 from support.histories import ADA, an_event
 
@@ -131,3 +131,48 @@ def test_a_context_that_is_no_json_tells_nothing(context: str) -> None:
 def test_an_erased_event_tells_nothing() -> None:
     """There is no personal part to derive from."""
     assert enrich(msgspec.structs.replace(an_event(), personal=None)) == {}
+
+
+@pytest.mark.parametrize(
+    ("properties", "context", "shown"),
+    [
+        ({"url": "https://Shop.example:8443/books/1?a=b#top"}, {}, "shop.example/books/1"),
+        ({"url": "https://shop.example/x", "path": "/books/1"}, {}, "shop.example/books/1"),
+        ({"url": "https://shop.example"}, {}, "shop.example"),
+        ({"path": "/books"}, {}, "/books"),
+        ({"name": "Home"}, {}, "Home"),
+        ({"name": "Home"}, {"url": "https://shop.example/home"}, "shop.example/home"),
+        ({"url": 7, "path": [], "name": {}}, {"url": None, "path": ""}, None),
+    ],
+)
+def test_a_page_is_known_by_host_and_path_or_else_by_name(
+    properties: dict[str, Any], context: dict[str, Any], shown: str | None
+) -> None:
+    """What comes after a question mark makes no other page."""
+    event = an_event(kind="page", context=json.dumps({"page": context}))
+    assert event.personal is not None
+    personal = msgspec.structs.replace(event.personal, properties=json.dumps(properties))
+
+    assert page(msgspec.structs.replace(event, personal=personal)) == shown
+
+
+def test_only_page_and_screen_calls_show_a_page() -> None:
+    """A browser sends its page with every event; that shows it no second time."""
+    context = '{"page":{"path":"/books"}}'
+
+    assert page(an_event(kind="screen", context=context)) == "/books"
+    assert page(an_event(kind="track", context=context)) is None
+    assert page(msgspec.structs.replace(an_event(kind="page"), personal=None)) is None
+
+
+@given(st.dictionaries(st.sampled_from(("url", "path", "name", "page")), JSON) | JSON)
+def test_any_page_is_told_or_passed_over(properties: Any) -> None:
+    """No JSON makes it fail, and what is told can be written down."""
+    told = json.dumps(properties)
+    event = an_event(kind="page", context=told)
+    assert event.personal is not None
+    personal = msgspec.structs.replace(event.personal, properties=told)
+
+    found = page(msgspec.structs.replace(event, personal=personal))
+
+    assert found is None or found.encode()

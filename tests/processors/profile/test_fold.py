@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from customeros.processors.enrichment.context import enrich, touch
+from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.profile.bounds import CONTRIBUTION_BYTES, fitted
 from customeros.processors.profile.fold import fold, fold_consent
 from customeros.processors.profile.merge import merge, merge_consent
@@ -32,6 +32,7 @@ from customeros.processors.profile.model import (
     decode_change,
     encode_change,
 )
+from customeros.processors.profile.uniques import count
 from customeros.schemas.event import (
     ConsentDecision,
     Direction,
@@ -54,7 +55,7 @@ def numbered(events: Sequence[Event]) -> list[Event]:
 
 
 def facts(events: Sequence[Event]) -> list[Fact]:
-    return [Fact(e, PRIORITY.get(e.source, 0), touch(enrich(e))) for e in events]
+    return [Fact(e, PRIORITY.get(e.source, 0), touch(enrich(e)), page(e)) for e in events]
 
 
 def folded(*events: Event) -> Profile:
@@ -122,6 +123,8 @@ def test_what_exceeds_a_bound_is_dropped_by_rank_not_by_arrival(
     assert len(inward.timeline) == TIMELINE_ENTRIES
     assert len(inward.traits) == TRAITS
     assert len(inward.days) == DAYS
+    assert len(inward.order_days) == DAYS
+    assert count(inward.uniques["products"]) >= 50
 
 
 @given(EVENTS.map(numbered))
@@ -172,6 +175,56 @@ def test_money_is_summed_by_currency_and_action() -> None:
     assert (profile.orders, profile.refunds, profile.cancellations) == (2, 1, 1)
     assert profile.items == 3
     assert profile.events == 5
+
+
+def test_orders_are_counted_by_day_with_what_they_came_to() -> None:
+    """Refunds are not taken off: they are of another day."""
+    profile = folded(
+        an_event("e1", order=an_order(1995)),
+        an_event("e2", order=an_order(5, currency="JPY")),
+        an_event("e3", order=an_order(500, action=OrderAction.REFUNDED)),
+        an_event("e4", occurred_at=NOON + DAY, order=an_order(7)),
+    )
+
+    assert profile.order_days == {
+        "2023-11-14": (2, {"EUR": 1995, "JPY": 5}),
+        "2023-11-15": (1, {"EUR": 7}),
+    }
+
+
+def test_of_a_day_s_many_currencies_the_first_by_code_are_kept() -> None:
+    """In any order, and merged; the orders and the totals are all counted."""
+    events = [
+        an_event(f"e{n}", order=an_order(n, currency=currency))
+        for n, currency in enumerate(("USD", "EUR", "CHF", "DKK", "EUR"))
+    ]
+    kept = {"2023-11-14": (5, {"CHF": 2, "DKK": 3, "EUR": 5})}
+
+    assert folded(*events).order_days == kept
+    assert merge([folded(event) for event in reversed(events)]).order_days == kept
+    assert folded(*events).money["USD"] == (0, 0, 0)
+
+
+def test_what_there_is_many_of_is_counted_once_each() -> None:
+    """Pages, products, orders, conversations, days with any event."""
+    message = Message(channel="chat", direction=Direction.INBOUND, conversation_id="t1")
+    seen, again = (f'{{"page":{{"url":"https://shop.example/?{query}"}}}}' for query in "ab")
+    profile = folded(
+        an_event("e1", order=an_order(order_id="o1", products=["book", "pen"])),
+        an_event("e2", order=an_order(order_id="o1", products=["book"])),
+        an_event("e3", message=message),
+        an_event("e4", message=message, occurred_at=NOON + DAY),
+        an_event("e5", kind="page", context=seen),
+        an_event("e6", kind="page", context=again),
+    )
+
+    assert {name: count(found) for name, found in profile.uniques.items()} == {
+        "products": 2,
+        "orders": 1,
+        "conversations": 1,
+        "days": 2,
+        "pages": 1,
+    }
 
 
 def test_an_order_event_without_its_order_part_is_no_order() -> None:

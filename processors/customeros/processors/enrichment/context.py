@@ -43,6 +43,8 @@ _PERSONAL_MAIL: Final = frozenset(
 _HOST: Final = re.compile(
     r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@\\]*@)?([\w.-]+)(?::\d*)?(?=[/?#]|$)"
 )
+_AFTER_PATH: Final = re.compile(r"[?#]")
+_SHOWING: Final = frozenset(("page", "screen"))
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -67,15 +69,37 @@ def touch(enrichment: Mapping[str, str]) -> dict[str, str] | None:
     return {name: enrichment[name] for name in _TOUCH if name in enrichment} or None
 
 
+def page(event: Event) -> str | None:
+    """
+    The page or screen that a `page` or `screen` call shows: host and path, or else its name.
+
+    It may tell who somebody is, so it is no part of the enrichment.
+    """
+    personal = event.personal
+    if event.kind not in _SHOWING or personal is None:
+        return None
+    told = _parsed(personal.properties)
+    for known in (told, _object(_parsed(personal.context), "page")):
+        found = _address(known.get("url"), known.get("path"))
+        if found:
+            return found
+    name = told.get("name")
+    return name if isinstance(name, str) and name else None
+
+
 # Contexts of one server or one page's visit are the same text; 8 MB if all are of 32 kB.
 @lru_cache(maxsize=256)
 def _of_text(text: str) -> dict[str, str]:
     """The facts of a context; shared by whoever asks, so never to be changed."""
+    return _of_context(_parsed(text))
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
     try:
-        context = _decode(text)
+        found = _decode(text)
     except (msgspec.DecodeError, RecursionError):
         return {}
-    return _of_context(context) if isinstance(context, dict) else {}
+    return found if isinstance(found, dict) else {}
 
 
 def _of_context(context: Mapping[str, Any]) -> dict[str, str]:
@@ -113,6 +137,16 @@ def _campaign(campaign: Mapping[str, Any], page: Mapping[str, Any]) -> dict[str,
     return {
         f"campaign_{part}": query[name][-1] for part, name in _CAMPAIGN.items() if name in query
     }
+
+
+def _address(url: Any, path: Any) -> str | None:
+    """Host and path; what comes after a question mark makes no other page."""
+    found = _HOST.match(url) if isinstance(url, str) else None
+    if isinstance(path, str) and path:
+        return (found[1].lower() if found else "") + path
+    if found is None:
+        return None
+    return found[1].lower() + _AFTER_PATH.split(found.string[found.end() :], maxsplit=1)[0]
 
 
 def _host(url: Any) -> str | None:

@@ -19,6 +19,7 @@ from customeros.processors.profile.model import (
     TraitMark,
     canonical_bytes,
 )
+from customeros.processors.profile.uniques import count
 from customeros.schemas.customer import (
     Consent,
     CurrencyTotals,
@@ -26,6 +27,7 @@ from customeros.schemas.customer import (
     KnownIdentifier,
     Metrics,
     OpenThing,
+    OrderDay,
     Status,
     TimelineEntry,
     Touch,
@@ -226,6 +228,11 @@ def _metrics(profile: Profile) -> Metrics:
         first_seen_at=profile.first_at,
         last_seen_at=profile.last_at,
         days=dict(sorted(profile.days.items())),
+        order_days={
+            day: OrderDay(orders=orders, placed=dict(sorted(placed.items())))
+            for day, (orders, placed) in sorted(profile.order_days.items())
+        },
+        uniques={name: count(found) for name, found in sorted(profile.uniques.items())},
     )
 
 

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any, Final, Protocol, TypeVar
 
 from customeros.processors.profile.model import (
+    DAY_CURRENCIES,
     DAY_MS,
     DAYS,
     MAX_LONG,
@@ -28,11 +29,13 @@ from customeros.processors.profile.model import (
     TouchMark,
     TraitMark,
 )
+from customeros.processors.profile.uniques import noted
 from customeros.schemas.event import ConsentDecision, Direction, Event, Family, Order, OrderAction
 
 _CLOSING: Final = ("closed", "resolved", "solved")
 _EPOCH_DAY: Final = date(1970, 1, 1).toordinal()
 _NOTHING: Final = (0, 0, 0)
+_NO_ORDERS: Final[tuple[int, dict[str, int]]] = (0, {})
 _COLUMN: Final = {OrderAction.PLACED: 0, OrderAction.REFUNDED: 1, OrderAction.CANCELLED: 2}
 _FAMILY: Final = {family: family.value for family in Family}
 
@@ -41,6 +44,7 @@ class _Ordered(Protocol):
     def __lt__(self, other: Any, /) -> bool: ...
 
 
+V = TypeVar("V")
 O = TypeVar("O", bound=_Ordered)  # noqa: E741
 
 
@@ -71,6 +75,8 @@ class _Working:
         self.things: list[ThingMark] = []
         self.timeline: list[TimelineMark] = []
         self.sets: list[tuple[str, str, int]] = []
+        self.order_days = profile.order_days
+        self.uniques: dict[str, list[str]] = {}
         self.first_touch = profile.first_touch
         self.last_touch = profile.last_touch
 
@@ -83,7 +89,11 @@ class _Working:
         self.events += 1
         self.by_family[family] = self.by_family.get(family, 0) + 1
         day = iso_date(at // DAY_MS)
-        self.days[day] = self.days.get(day, 0) + 1
+        if day in self.days:
+            self.days[day] += 1
+        else:
+            self.days[day] = 1
+            self._note("days", day)
         if self.first_at is None or at < self.first_at:
             self.first_at = at
         if self.last_at is None or at > self.last_at:
@@ -95,12 +105,14 @@ class _Working:
             self._add_message(event, event_id, ref)
         if event.order is not None:
             ref = event.order.order_id[:NAME_CHARACTERS]
-            self._add_order(event.order, at)
+            self._add_order(event.order, at, day)
             amount, currency = event.order.total.amount, event.order.total.currency
             state = event.order.action.value
             self.things.append(
                 ThingMark(at, event_id, source, "order", ref, state, amount, currency)
             )
+        if fact.page:
+            self._note("pages", fact.page)
         if event.account_id:
             self.sets.append(("accounts", event.account_id[:NAME_CHARACTERS], at))
         if fact.touch:
@@ -134,7 +146,12 @@ class _Working:
             sets=_with_members(was.sets, self.sets) if self.sets else was.sets,
             first_touch=self.first_touch,
             last_touch=self.last_touch,
+            order_days=newest_days(self.order_days),
+            uniques=_with_noted(was.uniques, self.uniques) if self.uniques else was.uniques,
         )
+
+    def _note(self, name: str, member: str) -> None:
+        self.uniques.setdefault(name, []).append(member)
 
     def _add_traits(self, event: Event, traits: Mapping[str, str], priority: int) -> None:
         if self.traits is self.was.traits:
@@ -165,9 +182,10 @@ class _Working:
         self.things.append(
             ThingMark(event.occurred_at, event_id, event.source, "conversation", ref, state)
         )
+        self._note("conversations", message.conversation_id)
         self.sets.append(("channels", message.channel[:NAME_CHARACTERS], event.occurred_at))
 
-    def _add_order(self, order: Order, at: int) -> None:
+    def _add_order(self, order: Order, at: int, day: str) -> None:
         column = _COLUMN.get(order.action)
         if column is None:
             return
@@ -179,7 +197,13 @@ class _Working:
         sums[column] = within_long(sums[column] + order.total.amount)
         self.money[currency] = (sums[0], sums[1], sums[2])
         if order.action is OrderAction.PLACED:
+            if self.order_days is self.was.order_days:
+                self.order_days = self.order_days.copy()
+            of_day = (1, {currency: order.total.amount})
+            self.order_days[day] = added_orders(self.order_days.get(day, _NO_ORDERS), of_day)
+            self._note("orders", order.order_id)
             for line in order.lines:
+                self._note("products", line.product_id)
                 self.items = within_long(self.items + line.quantity)
                 self.sets.append(("products", line.product_id[:NAME_CHARACTERS], at))
 
@@ -231,7 +255,19 @@ def newest_things(known: Iterable[ThingMark], more: Iterable[ThingMark]) -> tupl
     return tuple(sorted(by_id.values(), reverse=True)[:THINGS])
 
 
-def newest_days(days: dict[str, int]) -> dict[str, int]:
+def added_orders(
+    one: tuple[int, dict[str, int]], other: tuple[int, dict[str, int]]
+) -> tuple[int, dict[str, int]]:
+    """The orders of a day and what they came to; of many currencies the first by code."""
+    sums = one[1].copy()
+    for currency, amount in other[1].items():
+        sums[currency] = within_long(sums.get(currency, 0) + amount)
+    if len(sums) > DAY_CURRENCIES:
+        sums = {currency: sums[currency] for currency in sorted(sums)[:DAY_CURRENCIES]}
+    return one[0] + other[0], sums
+
+
+def newest_days(days: dict[str, V]) -> dict[str, V]:
     """The newest days; a dropped one has so many after it that it never comes back."""
     if len(days) <= DAYS:
         return days
@@ -272,3 +308,7 @@ def _with_members(
         members = found.setdefault(name, {})
         members[member] = max(at, members.get(member, at))
     return {name: newest_members(members) for name, members in found.items()}
+
+
+def _with_noted(uniques: dict[str, bytes], more: dict[str, list[str]]) -> dict[str, bytes]:
+    return {**uniques, **{name: noted(uniques.get(name, b""), more[name]) for name in more}}

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from customeros.processors.profile.fold import (
+    added_orders,
     newest,
     newest_days,
     newest_members,
@@ -22,6 +23,7 @@ from customeros.processors.profile.model import (
     Profile,
     TraitMark,
 )
+from customeros.processors.profile.uniques import union
 
 T = TypeVar("T")
 
@@ -50,6 +52,8 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         sets=_sets(parts),
         first_touch=_best(min, (p.first_touch for p in parts)),
         last_touch=_best(max, (p.last_touch for p in parts)),
+        order_days=_order_days(parts),
+        uniques=_uniques(parts),
     )
 
 
@@ -88,6 +92,20 @@ def _money(parts: Iterable[Profile]) -> dict[str, tuple[int, int, int]]:
             sums = found.get(currency, (0, 0, 0))
             found[currency] = (sums[0] + placed, sums[1] + refunded, sums[2] + cancelled)
     return {c: (within_long(p), within_long(r), within_long(x)) for c, (p, r, x) in found.items()}
+
+
+def _order_days(parts: Iterable[Profile]) -> dict[str, tuple[int, dict[str, int]]]:
+    found: dict[str, tuple[int, dict[str, int]]] = {}
+    for part in parts:
+        for day, orders in part.order_days.items():
+            known = found.get(day)
+            found[day] = orders if known is None else added_orders(known, orders)
+    return newest_days(found)
+
+
+def _uniques(parts: Sequence[Profile]) -> dict[str, bytes]:
+    names = {name for part in parts for name in part.uniques}
+    return {name: union(p.uniques[name] for p in parts if name in p.uniques) for name in names}
 
 
 def _traits(parts: Iterable[Profile]) -> dict[str, TraitMark]:

@@ -15,6 +15,7 @@ THINGS: Final = 50
 TRAITS: Final = 64
 SET_MEMBERS: Final = 32
 DAYS: Final = 90
+DAY_CURRENCIES: Final = 3
 PURPOSES: Final = 32
 NEIGHBOURS: Final = 32
 
@@ -96,6 +97,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Args:
         money: currency to minor units placed, refunded, cancelled.
         days: ISO date (UTC) to events of that day; the newest `DAYS` with any.
+        order_days: the same to orders placed, and per currency what they came to.
+        uniques: name to a set of `uniques`.
         things, timeline: newest first.
         sets: name to members, each with the time it was last seen.
     """
@@ -118,6 +121,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sets: dict[str, dict[str, int]] = {}
     first_touch: TouchMark | None = None
     last_touch: TouchMark | None = None
+    order_days: dict[str, tuple[int, dict[str, int]]] = {}
+    uniques: dict[str, bytes] = {}
 
 
 EMPTY: Final = Profile()
@@ -169,11 +174,13 @@ class Fact(NamedTuple):
     Args:
         priority: of its source; of two trait values from one moment the higher stays.
         touch: campaign and referrer, if the event tells any.
+        page: which page or screen it shows, if any.
     """
 
     event: Event
     priority: int = 0
     touch: dict[str, str] | None = None
+    page: str | None = None
 
 
 # Equal values give equal bytes: keys of maps are written in ascending order.

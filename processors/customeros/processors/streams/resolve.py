@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from customeros.processors.enrichment.context import enrich, touch
+from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.model import MAX_AMOUNT, Fact
 from customeros.processors.streams.attribution import resolved_bytes
@@ -114,7 +114,7 @@ class ResolveProcessor:
                 continue
             enrichment = enrich(event)
             priority = self._priorities.get((event.workspace, event.source), 0)
-            learner.learn(Fact(event, priority, touch(enrichment)))
+            learner.learn(Fact(event, priority, touch(enrichment), page(event)))
             outputs.append(
                 Output(
                     RESOLVED,

@@ -298,7 +298,7 @@ def _order_columns(order: Order) -> Row:
 def _metrics(metrics: Metrics) -> str:
     """As JSON without the days: each would be a path of its own in the column."""
     counts = msgspec.to_builtins(metrics)
-    del counts["days"]
+    del counts["days"], counts["order_days"]
     return msgspec.json.encode(counts).decode()
 
 
