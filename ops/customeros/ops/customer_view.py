@@ -61,6 +61,8 @@ def _headline(customer: Json) -> Text:
         f"{metrics['orders']} orders, {metrics['refunds']} refunds; "
         f"{metrics['messages_in']} messages received, {metrics['messages_out']} sent",
     ]
+    windows = metrics.get("windows", {})
+    lines += [_window(name, window) for name, window in windows.items() if window["events"]]
     for when, touch in (("first", customer["first_touch"]), ("last", customer["last_touch"])):
         if touch:
             values = ", ".join(f"{n} {v}" for n, v in sorted(touch["values"].items()))
@@ -68,6 +70,12 @@ def _headline(customer: Json) -> Text:
     if "merged_from" in customer:
         lines.append(f"asked for as {customer['merged_from']}, which was merged into this one")
     return Text("\n".join(lines))
+
+
+def _window(name: str, window: Json) -> str:
+    placed = ", ".join(f"{amount_text(a, c)} {c}" for c, a in sorted(window["placed"].items()))
+    counts = f"last {name}: {window['events']} events, {window['orders']} orders"
+    return f"{counts} of {placed}" if placed else counts
 
 
 def _table(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> RenderableType:

@@ -157,6 +157,8 @@ def test_a_contribution_stays_within_its_bytes(length: int) -> None:
     assert len(canonical_bytes(small)) <= CONTRIBUTION_BYTES
     assert small.profile.events == 60
     assert small.profile.money == profile.money
+    assert small.profile.order_days == profile.order_days
+    assert small.profile.uniques == profile.uniques
     assert small.profile.timeline == profile.timeline[: len(small.profile.timeline)]
     assert fitted(small) == small
 
