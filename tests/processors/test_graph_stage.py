@@ -15,7 +15,13 @@ from customeros.runtime.stream import Batch, Record
 from customeros.runtime.stream.memory import InMemoryPipeline
 from customeros.runtime.stream.overlay import Overlay
 from customeros.runtime.stream.store import DictStore
-from customeros.schemas.codec import ASSIGNMENT, DEAD_LETTER, EVIDENCE
+from customeros.schemas.codec import (
+    ASSIGNMENT,
+    DEAD_LETTER,
+    EVIDENCE,
+    IDENTITY_CHANGE,
+    IDENTITY_LINK,
+)
 from customeros.schemas.identifier import (
     IdentifierKey,
     IdentifierRules,
@@ -23,9 +29,20 @@ from customeros.schemas.identifier import (
     customer_id,
 )
 from customeros.schemas.identity import Assignment, Evidence, Refusal
-from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, topic_key
+from customeros.schemas.topics import ASSIGNMENTS, CHANGES, DEAD_LETTERS, LINKS, topic_key
 from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
-from support.identity import SMALL, WORKSPACE, Graph, cut, epochs, evidence, link, offline
+from support.identity import (
+    SMALL,
+    WORKSPACE,
+    Graph,
+    cut,
+    epochs,
+    evidence,
+    join,
+    link,
+    links,
+    offline,
+)
 
 WORKSPACES = ("shop", "other", "third")
 
@@ -205,3 +222,63 @@ def test_the_stored_graph_is_the_graph_in_dicts() -> None:
     assert sorted(stored.keys()) == sorted(graph.stored)
     assert {edge.pair: conflict for edge, conflict in stored.conflicts()} == graph.conflicts
     assert stored.clock() == graph.clock()
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(evidence(), max_size=40), st.randoms(use_true_random=False))
+def test_the_public_links_are_those_of_the_graph(
+    told: list[Evidence], order: random.Random
+) -> None:
+    """Whoever reads the topics alone knows all evidence, what was refused, who is quarantined."""
+    pump = pipeline(1)
+    tell(pump, *told)
+    pump.run(order, crashes=0.1)
+    graph = Graph().tell(told)
+
+    found = [IDENTITY_LINK.decode(value) for value in pump.latest(LINKS).values()]
+    assert {(one.a, one.b): (one.strength, one.event_id) for one in found if one.b} == {
+        pair: (edge.strength, edge.event_id)
+        for pair, edge in graph.pairs.items()
+        if edge.strength or edge.by_hand
+    }
+    assert {(one.a, one.b) for one in found if one.b and one.refused} == set(graph.conflicts)
+    assert {one.a for one in found if not one.b} == {
+        key for key, node in graph.stored.items() if node.quarantined
+    }
+
+
+def test_who_changed_what_by_hand_and_why_is_public_and_so_is_its_undoing() -> None:
+    pump = pipeline()
+    tell(pump, join("a1", "u1", 5, change="j1"), cut("c1", ["a1"], ["e1"]))
+    tell(pump, join("a1", "u1", 5, change="j1", version=2, on=False))
+    pump.run()
+
+    found = {
+        one.change_id: one
+        for value in pump.latest(CHANGES).values()
+        for one in [IDENTITY_CHANGE.decode(value)]
+    }
+    assert (found["j1"].kind, found["j1"].on, found["j1"].left) == ("join", False, ("a1",))
+    assert (found["c1"].kind, found["c1"].by, found["c1"].why) == (
+        "split",
+        "ada",
+        "not the same person",
+    )
+    assert pump.latest(LINKS) == {}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(links(), max_size=20), st.randoms(use_true_random=False))
+def test_evidence_that_is_known_causes_no_traffic_at_all(
+    told: list[Evidence], order: random.Random
+) -> None:
+    pump = pipeline(1)
+    tell(pump, *told)
+    pump.run(order)
+    before = [len(pump.records(topic)) for topic in (ASSIGNMENTS, LINKS, CHANGES)]
+
+    order.shuffle(told)
+    tell(pump, *told)
+    pump.run(order)
+
+    assert [len(pump.records(topic)) for topic in (ASSIGNMENTS, LINKS, CHANGES)] == before

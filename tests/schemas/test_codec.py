@@ -19,7 +19,7 @@ from customeros.schemas.compiled import compile_codec, long_bytes, read_long
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, Order, ResolvedEvent
-from customeros.schemas.identity import Assignment, Evidence
+from customeros.schemas.identity import Assignment, Evidence, IdentityChange, IdentityLink
 from support.structs import LONGS, a_value_of
 
 CODECS: list[tuple[AvroCodec[Any], type[msgspec.Struct]]] = [
@@ -28,6 +28,8 @@ CODECS: list[tuple[AvroCodec[Any], type[msgspec.Struct]]] = [
     (codec.CUSTOMER_STATE, CustomerState),
     (codec.EVIDENCE, Evidence),
     (codec.ASSIGNMENT, Assignment),
+    (codec.IDENTITY_LINK, IdentityLink),
+    (codec.IDENTITY_CHANGE, IdentityChange),
     (codec.DEAD_LETTER, DeadLetter),
 ]
 ANY = pytest.mark.parametrize(("avro", "struct"), CODECS, ids=[c.name for c, _ in CODECS])

@@ -23,6 +23,7 @@ from customeros.schemas.identity import (
     Endpoint,
     Evidence,
     EvidenceKind,
+    Join,
     Link,
     Refusal,
 )
@@ -114,6 +115,34 @@ def cut(
     )
 
 
+def join(
+    a: str,
+    b: str,
+    at: int,
+    *,
+    change: str = "",
+    version: int = 1,
+    on: bool = True,
+    epochs: tuple[int, int] = (0, 0),
+) -> Evidence:
+    """A person says at *at* that *a* and *b* belong together, or takes it back."""
+    change = change or f"j-{a}-{b}"
+    return Evidence(
+        workspace=WORKSPACE,
+        kind=EvidenceKind.JOIN,
+        join=Join(
+            change_id=change,
+            version=version,
+            on=on,
+            a=endpoint(a, at, "\uffff", epoch=epochs[0]),
+            b=endpoint(b, at, "\uffff", epoch=epochs[1]),
+            by="ada",
+            why="one person",
+            made_at=at,
+        ),
+    )
+
+
 keys = st.sampled_from(["u1", "u2", "u3", "e1", "e2", "e3", "a1", "a2", "a3", "a4", "d1", "d2"])
 moments = st.integers(0, 9)
 pairs = st.lists(keys, min_size=2, max_size=2, unique=True)
@@ -125,6 +154,21 @@ def links(draw: st.DrawFn, epochs: bool = False) -> Evidence:
     raised = draw(st.tuples(st.integers(0, 1), st.integers(0, 1))) if epochs else (0, 0)
     at = draw(moments)
     return link(a, b, at, strength=draw(st.sampled_from([0, 1, 1, 2, 3])), epochs=raised)
+
+
+@st.composite
+def joins(draw: st.DrawFn, epochs: bool = False) -> Evidence:
+    a, b = draw(pairs)
+    raised = draw(st.tuples(st.integers(0, 1), st.integers(0, 1))) if epochs else (0, 0)
+    return join(
+        a,
+        b,
+        draw(moments),
+        change=draw(st.sampled_from(["j1", "j2"])),
+        version=draw(st.integers(1, 4)),
+        on=draw(st.booleans()),
+        epochs=raised,
+    )
 
 
 @st.composite
@@ -146,6 +190,7 @@ def evidence(*, erasures: bool = True) -> st.SearchStrategy[Evidence]:
         links(epochs=erasures),
         links(),
         links(),
+        joins(epochs=erasures),
         st.builds(seen, keys, moments),
         cuts(),
     ]
@@ -188,11 +233,19 @@ def offline(told: Sequence[Evidence], rules: Rules = SMALL) -> dict[str, str]:
         )
     ]
     groups = {frozenset([key]) for key in epoch}
-    for said in sorted(
-        usable,
-        key=lambda s: (-s.strength, s.occurred_at, s.event_id, *sorted([s.a.key, s.b.key])),
-    ):
-        both = frozenset().union(*(g for g in groups if g & {said.a.key, said.b.key}))
+    ranked = [(-s.strength, s.occurred_at, s.event_id, *sorted([s.a.key, s.b.key])) for s in usable]
+    ranked += [
+        (-3, s.made_at, s.change_id, *sorted([s.a.key, s.b.key]))
+        for s in _joined(told, epoch)
+        if s.on
+        and all(
+            len(beside[point.key]) <= rules.degree(kind[point.key])
+            and point.key not in rules.blocked
+            for point in (s.a, s.b)
+        )
+    ]
+    for *_, one_end, other_end in sorted(ranked):
+        both = frozenset().union(*(g for g in groups if g & {one_end, other_end}))
         if _allowed(both, kind, _in_force(told), rules):
             groups = {g for g in groups if not g & both} | {both}
     return {
@@ -210,8 +263,22 @@ def epochs(told: Sequence[Evidence]) -> dict[str, int]:
 
 
 def _points(one: Evidence) -> list[Endpoint]:
-    told = [one.seen, one.erase, *([one.link.a, one.link.b] if one.link else [])]
+    pair = one.link or one.join
+    told = [one.seen, one.erase, *([pair.a, pair.b] if pair else [])]
     return [point for point in told if point]
+
+
+def _joined(told: Sequence[Evidence], epoch: Mapping[str, int]) -> Iterable[Join]:
+    """What was said last of each pair, as long as neither of the two was erased since."""
+    newest: dict[frozenset[str], Join] = {}
+    for said in (one.join for one in told if one.join):
+        if all(point.epoch == epoch[point.key] for point in (said.a, said.b)):
+            pair = frozenset([said.a.key, said.b.key])
+            rank = (said.version, said.on, said.change_id, said.made_at)
+            known = newest.get(pair)
+            if known is None or rank > (known.version, known.on, known.change_id, known.made_at):
+                newest[pair] = said
+    return newest.values()
 
 
 def _in_force(told: Sequence[Evidence]) -> list[Cut]:

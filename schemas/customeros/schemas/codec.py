@@ -22,7 +22,7 @@ from customeros.schemas.compiled import compile_codec
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, ResolvedEvent
-from customeros.schemas.identity import Assignment, Evidence
+from customeros.schemas.identity import Assignment, Evidence, IdentityChange, IdentityLink
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -158,6 +158,8 @@ RESOLVED_EVENT: Final = AvroCodec("resolved_event", ResolvedEvent)
 CUSTOMER_STATE: Final = AvroCodec("customer_state", CustomerState)
 EVIDENCE: Final = AvroCodec("evidence", Evidence)
 ASSIGNMENT: Final = AvroCodec("assignment", Assignment)
+IDENTITY_LINK: Final = AvroCodec("identity_link", IdentityLink)
+IDENTITY_CHANGE: Final = AvroCodec("identity_change", IdentityChange)
 DEAD_LETTER: Final = AvroCodec("dead_letter", DeadLetter)
 
 Decoder = Callable[[bytes], Any]

@@ -24,6 +24,7 @@ class EvidenceKind(StrEnum):
     CUT = "cut"
     RULES = "rules"
     ERASE = "erase"
+    JOIN = "join"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,7 +57,13 @@ class Link(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Cut(msgspec.Struct, frozen=True, kw_only=True):
-    """Identifiers of `left` must not be with those of `right`; `on` False takes it back."""
+    """
+    Identifiers of `left` must not be with those of `right`; `on` False takes it back.
+
+    Args:
+        by: who made it, `made_at` when (ms).
+        undone_by: who took it back, at `version`.
+    """
 
     cut_id: str
     version: int
@@ -65,6 +72,26 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
     right: tuple[str, ...]
     by: str
     why: str
+    made_at: int = 0
+    undone_by: str | None = None
+
+
+class Join(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    Two identifiers belong together, says a person; `on` False takes it back.
+
+    Of several for one pair the highest version holds. Like a cut's, its fields tell who and why.
+    """
+
+    change_id: str
+    version: int
+    on: bool
+    a: Endpoint
+    b: Endpoint
+    by: str
+    why: str
+    made_at: int = 0
+    undone_by: str | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +104,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     cut: Cut | None = None
     rules: str | None = None
     erase: Endpoint | None = None
+    join: Join | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,3 +134,54 @@ class Refusal(StrEnum):
     LIMIT = "limit"
     CUT = "cut"
     WEAK = "weak"
+
+
+class IdentityLink(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    What is known about two identifiers beside each other: a value of `identity.links`.
+
+    Args:
+        a, b: keys, the smaller one first; `b` empty: about `a` alone, which is quarantined.
+        strength, occurred_at, event_id, source, rule: the best evidence of events; strength 0
+            and empty where only a person said so.
+        change_id: of the join in force for the two.
+        refused: why it joined nobody, a `Refusal`; `detail` the type or the cut in the way.
+    """
+
+    workspace: str
+    a: str
+    b: str
+    version: int
+    a_type: str
+    b_type: str
+    strength: int
+    occurred_at: int
+    event_id: str
+    source: str
+    rule: str
+    change_id: str | None = None
+    refused: str | None = None
+    detail: str = ""
+
+
+class IdentityChange(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    A split or a join that a person made: a value of `identity.changes`.
+
+    Args:
+        kind: `split` or `join`.
+        on: False: it was taken back, by `undone_by`, at `version` (hybrid clock, ms).
+        left, right: keys; of a join one each.
+    """
+
+    workspace: str
+    change_id: str
+    version: int
+    kind: str
+    on: bool
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    by: str
+    why: str
+    made_at: int
+    undone_by: str | None = None

@@ -55,6 +55,9 @@ def _event_topic(family: Family) -> Topic:
 EVENTS: Final = {family: _event_topic(family) for family in Family}
 EVIDENCE: Final = Topic("identity.evidence", "workspace", Cleanup.DELETE, "evidence", 7 * _DAY)
 ASSIGNMENTS: Final = Topic("identity.assignments", "identifier key", Cleanup.COMPACT, "assignment")
+# Evidence as the graph holds it, so that others can say why; refused evidence included.
+LINKS: Final = Topic("identity.links", "pair of keys", Cleanup.COMPACT, "identity_link")
+CHANGES: Final = Topic("identity.changes", "change id", Cleanup.COMPACT, "identity_change")
 # Tells an identifier's own partition that it was seen beside another one: its value, its times.
 SIGHTINGS: Final = Topic("identity.sightings", "identifier key", Cleanup.DELETE, None, 7 * _DAY)
 CONTRIBUTIONS: Final = Topic("profile.contributions", "customer id", Cleanup.DELETE, None, _DAY)
@@ -68,6 +71,8 @@ TOPICS: Final = (
     *EVENTS.values(),
     EVIDENCE,
     ASSIGNMENTS,
+    LINKS,
+    CHANGES,
     SIGHTINGS,
     CONTRIBUTIONS,
     CUSTOMER_STATE,

@@ -25,10 +25,12 @@ from support.identity import (
     cut,
     erase,
     evidence,
+    join,
     keys,
     link,
     links,
     offline,
+    pairs,
     seen,
 )
 
@@ -381,3 +383,59 @@ def test_rules_that_cannot_be_read_or_are_anothers_are_rejected() -> None:
 
     assert [one.reason for one in graph.rejected] == ["malformed_evidence"] * 3
     assert graph.rules == SMALL
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories, rules, pairs, st.integers(0, 9))
+def test_a_join_that_is_taken_back_leaves_what_never_joining_leaves(
+    told: list[Evidence], rules: Rules, pair: list[str], at: int
+) -> None:
+    """Whether it is taken back at once, or after all else was said."""
+    never = Graph(rules).tell(told, [seen(key, at) for key in pair])
+    made = join(pair[0], pair[1], at, change="by-hand", version=5)
+    undone = join(pair[0], pair[1], at, change="by-hand", version=6, on=False)
+    first = Graph(rules).tell([seen(key, at) for key in pair], made, undone, told)
+    last = Graph(rules).tell(told, [seen(key, at) for key in pair], made, undone)
+
+    untouched = all(one.join is None or {one.join.a.key, one.join.b.key} != {*pair} for one in told)
+    if untouched:
+        assert first.customers == last.customers == never.customers
+        assert first.conflicts.keys() == last.conflicts.keys() == never.conflicts.keys()
+
+
+def test_a_join_by_hand_goes_before_what_events_say() -> None:
+    """It holds where nothing else names the two, and undoing it leaves the events' evidence."""
+    graph = Graph().tell(link("a1", "e1", 1), link("e2", "u1", 2))
+
+    graph.tell(join("e1", "u1", 9))
+    assert graph.together("a1", "e1", "u1", "e2")
+    graph.tell(link("e1", "u1", 10), join("e1", "u1", 9, version=2, on=False))
+
+    assert graph.together("a1", "e1", "u1", "e2")
+    graph.tell(cut("c1", ["e1"], ["u1"]))
+    assert not graph.together("e1", "u1")
+
+
+def test_a_join_does_not_count_towards_a_quarantine() -> None:
+    """A person may say of many identifiers that they are one customer's."""
+    graph = Graph().tell(*[join("d1", key, 1) for key in ("a1", "a2", "a3", "a4")])
+
+    assert graph.together("d1", "a1", "a2", "a3", "a4")
+    assert not graph.stored["d1"].quarantined
+
+
+def test_erasure_ends_a_join() -> None:
+    graph = Graph().tell(join("a1", "u1", 1), erase("a1", 5))
+
+    assert not graph.together("a1", "u1")
+    graph.tell(join("a1", "u1", 1))
+    assert not graph.together("a1", "u1")
+    graph.tell(join("a1", "u1", 6, change="again", epochs=(1, 0)))
+    assert graph.together("a1", "u1")
+
+
+def test_a_join_of_an_identifier_with_itself_is_refused() -> None:
+    graph = Graph().tell(join("a1", "a1", 1))
+
+    assert [one.reason for one in graph.rejected] == ["contradiction"]
+    assert graph.stored == {}

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from customeros.processors.identity.model import Conflict, Edge, Node, Pair
+from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair
 from customeros.schemas.identity import Cut, Refusal
 
 
@@ -42,6 +42,8 @@ class Draft:
         self.edges: dict[Pair, Edge] = {}
         self.cuts: dict[str, Cut] = {}
         self.conflicts: dict[Pair, Conflict | None] = {}
+        self.joins: dict[Pair, Joined] = {}  # that were said or taken back
+        self.quarantine: dict[str, bool] = {}  # who came into it, or out by erasure
         self.before: dict[str, str] = {}  # of each that moved, the customer it came from
         self.causes: dict[str, str] = {}
         self.changed_nodes: dict[str, None] = {}
@@ -111,7 +113,7 @@ class Draft:
 
     def mark_refused(self, edge: Edge, refusal: tuple[Refusal, str] | None) -> None:
         """Keep in sight what stood in the way of *edge*; None: nothing does."""
-        if edge.refused == (refusal is not None):
+        if edge.refused == refusal:
             return
-        self.put_edge(msgspec.structs.replace(edge, refused=refusal is not None))
+        self.put_edge(msgspec.structs.replace(edge, refused=refusal))
         self.conflicts[edge.pair] = refusal and Conflict(*refusal, self.version)

@@ -9,20 +9,21 @@ from typing import Final
 from msgspec.structs import replace
 
 from customeros.processors.identity.draft import Draft
-from customeros.processors.identity.model import NEVER, Node, edge_of, pair_of
+from customeros.processors.identity.model import NEVER, Edge, Joined, Node, edge_of, pair_of
 from customeros.processors.identity.resolve import own_customer, unfit
 from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.settle import Touch
-from customeros.schemas.identity import Cut, Endpoint, Link, Refusal
+from customeros.schemas.identity import Cut, Endpoint, Join, Link, Refusal
 
 # Records stay under 256 kB: a cut names this many keys, and so many cuts name an identifier.
 MAX_CUT_KEYS: Final = 5_000
 MAX_CUTS: Final = 1_000
+MAX_JOINS: Final = 1_000
 MAX_ID_CHARACTERS: Final = 128
 
 
 class Contradiction(ValueError):
-    """A cut that cannot be taken as it is; the text says why, without personal data."""
+    """A cut or a join that cannot be taken as it is; the text says why, without personal data."""
 
 
 class Fold:
@@ -51,7 +52,7 @@ class Fold:
             return
         edge = edge_of(link)
         known = draft.edges.get(edge.pair)
-        if known is None and edge.strength > 0:
+        if (known is None or known.strength < 1) and edge.strength > 0:
             self._put_beside(a, b.key, cause)
             self._put_beside(b, a.key, cause)
         reason = unfit(edge, draft.nodes[edge.a], draft.nodes[edge.b], self.rules)
@@ -59,7 +60,9 @@ class Fold:
             self.refusals[reason] += 1
         # What is blocked today is kept, as other rules may let it pass.
         if reason in (None, Refusal.BLOCKED) and (known is None or edge.beats(known)):
-            draft.put_edge(replace(edge, refused=known.refused) if known else edge)
+            draft.put_edge(
+                replace(edge, refused=known.refused, joined=known.joined) if known else edge
+            )
             if reason is None:
                 self.touches.append(Touch(edge.a, edge.b, cause))
 
@@ -85,7 +88,7 @@ class Fold:
             )
             # Whom a customer is named after stays so by being seen still earlier.
             own = own_customer(self.rules.workspace, point.key, node.epoch)
-            if node.neighbours and node.customer != own:
+            if node.around and node.customer != own:
                 self.touches.append(Touch(point.key, point.key, cause))
 
     def erase(self, point: Endpoint) -> None:
@@ -123,11 +126,55 @@ class Fold:
             draft.put_node(key, replace(node, cuts=tuple(sorted(cuts))))
             self.losses[key] = cut.cut_id
 
+    def join(self, join: Join) -> None:
+        """
+        A person says that two identifiers belong together, or takes that back.
+
+        Raises:
+            Contradiction: nothing was changed.
+        """
+        draft, cause = self._draft, join.change_id
+        a, b = (join.a, join.b) if join.a.key < join.b.key else (join.b, join.a)
+        if a.key == b.key or max(map(len, (cause, a.key, b.key))) > MAX_ID_CHARACTERS:
+            raise Contradiction("a join is of two identifiers, and its names are short")
+        nodes = draft.nodes
+        if join.on and any(len(nodes[p.key].joined) >= MAX_JOINS for p in (a, b) if p.key in nodes):
+            raise Contradiction(f"an identifier is named by {MAX_JOINS} joins already")
+        self.meet(a, cause)
+        self.meet(b, cause)
+        if a.epoch < nodes[a.key].epoch or b.epoch < nodes[b.key].epoch:
+            self.refusals[Refusal.ERASED] += 1
+            return
+        said = Joined(
+            join.version,
+            join.on,
+            join.change_id,
+            a.epoch,
+            b.epoch,
+            join.by,
+            join.why,
+            join.made_at,
+            join.undone_by,
+        )
+        pair = pair_of(a.key, b.key)
+        edge = draft.edges.get(pair) or Edge(*pair, 0, 0, "", "", "", a.epoch, b.epoch)
+        if edge.joined is not None and edge.joined.order >= said.order:
+            return
+        draft.joins[pair] = said
+        draft.put_edge(replace(edge, joined=said))
+        for mine, other in (pair, pair[::-1]):
+            beside = {*nodes[mine].joined} - {other} | ({other} if join.on else set())
+            draft.put_node(mine, replace(nodes[mine], joined=tuple(sorted(beside))))
+            self.losses[mine] = cause
+        if not join.on and edge.strength < 1:
+            draft.mark_refused(draft.edges[pair], None)
+
     def bound(self, key: str, cause: str) -> None:
         """Quarantine *key* if it has too many neighbours; its evidence is kept."""
         node = self._draft.nodes[key]
         if not node.quarantined and len(node.neighbours) > self.rules.degree(node.type):
             self._draft.put_node(key, replace(node, quarantined=True))
+            self._draft.quarantine[key] = True
             self._lose(key, node, cause)
 
     def _put_beside(self, point: Endpoint, other: str, cause: str) -> None:
@@ -147,15 +194,17 @@ class Fold:
     def _renew(self, node: Node, point: Endpoint, cause: str) -> None:
         """Begin *point*'s epoch with nothing but the cuts that name it."""
         draft = self._draft
-        pairs = [pair_of(point.key, other) for other in node.neighbours]
+        pairs = [pair_of(point.key, other) for other in node.around]
         draft.read_edges(pairs)
         for edge in [draft.edges[pair] for pair in pairs if pair in draft.edges]:
             draft.drop_edge(edge)
         draft.put_node(point.key, replace(_new(point, customer=""), cuts=node.cuts))
+        if node.quarantined:
+            draft.quarantine[point.key] = False
         self._lose(point.key, node, cause)
 
     def _lose(self, key: str, node: Node, cause: str) -> None:
-        self.losses.update(dict.fromkeys((key, *node.neighbours), cause))
+        self.losses.update(dict.fromkeys((key, *node.around), cause))
 
     def _problem(self, cut: Cut) -> str | None:
         nodes = self._draft.nodes

@@ -9,7 +9,7 @@ import msgspec
 
 from customeros.processors.identity.draft import Draft, Known
 from customeros.processors.identity.fold import Contradiction, Fold
-from customeros.processors.identity.model import Conflict, Edge, Node, Pair, pair_of
+from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair, pair_of
 from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.settle import settle, settle_all, settle_loss
 from customeros.schemas.identity import (
@@ -18,6 +18,7 @@ from customeros.schemas.identity import (
     Endpoint,
     Evidence,
     EvidenceKind,
+    Join,
     Link,
     Refusal,
 )
@@ -40,6 +41,8 @@ class Changes(NamedTuple):
         clock: the newest version given out; None: as before.
         rules: those that hold from now on; None: as before.
         refusals: evidence that can join nobody, counted by reason.
+        version: of everything that is said.
+        joins: what persons said of pairs. quarantine: who came into it (True), or out.
     """
 
     nodes: Mapping[str, Node]
@@ -51,6 +54,9 @@ class Changes(NamedTuple):
     assignments: Sequence[Assignment]
     refusals: Mapping[Refusal, int]
     rejected: Sequence[Rejected]
+    version: int
+    joins: Mapping[Pair, Joined]
+    quarantine: Mapping[str, bool]
 
 
 def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Changes:
@@ -91,11 +97,14 @@ def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Ch
         edges={pair: draft.edges.get(pair) for pair in draft.changed_edges},
         cuts={cut: draft.cuts[cut] for cut in draft.changed_cuts},
         conflicts=draft.conflicts,
-        clock=draft.version if moved or draft.conflicts else None,
+        clock=draft.version if moved or draft.changed_edges or draft.changed_cuts else None,
         rules=fold.rules if adopted else None,
         assignments=[_assignment(draft, key, rules.workspace) for key in moved],
         refusals=fold.refusals,
         rejected=rejected,
+        version=draft.version,
+        joins=draft.joins,
+        quarantine=draft.quarantine,
     )
 
 
@@ -107,9 +116,12 @@ def _read(draft: Draft, told: Sequence[Evidence]) -> None:
     """Have at hand what *told* names, by one look-up each."""
     links = [evidence.link for evidence in told if evidence.link is not None]
     keys = [p.key for evidence in told for p in (evidence.seen, evidence.erase) if p is not None]
-    keys += [key for link in links for key in (link.a.key, link.b.key)]
+    joins = [evidence.join for evidence in told if evidence.join is not None]
+    beside = [(said.a.key, said.b.key) for said in links]
+    beside += [(said.a.key, said.b.key) for said in joins]
+    keys += [key for pair in beside for key in pair]
     draft.read_nodes(keys)
-    draft.read_edges([pair_of(link.a.key, link.b.key) for link in links])
+    draft.read_edges([pair_of(*pair) for pair in beside])
 
 
 def _take(fold: Fold, evidence: Evidence) -> bool:
@@ -123,6 +135,8 @@ def _take(fold: Fold, evidence: Evidence) -> bool:
             fold.erase(point)
         case Evidence(kind=EvidenceKind.CUT, cut=Cut() as cut):
             fold.cut(cut)
+        case Evidence(kind=EvidenceKind.JOIN, join=Join() as join):
+            fold.join(join)
         case Evidence(kind=EvidenceKind.RULES, rules=str() as text):
             rules, fold.rules = fold.rules, _rules(text, fold.rules.workspace)
             return fold.rules != rules

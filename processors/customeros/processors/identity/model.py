@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from customeros.schemas.identity import Link, Refusal
+from customeros.schemas.identity import Link, Refusal, Strength
 
 # Where an identifier is only named by a cut: later than any event.
 NEVER: Final = 2**62
@@ -26,6 +26,7 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
         neighbours: sorted keys that evidence names beside it; of a quarantined one the first
             `degree + 1` that came.
         cuts: sorted ids of the cuts in force that name it.
+        joined: sorted keys that a person joined it with; these are not counted as neighbours.
     """
 
     type: str
@@ -36,6 +37,33 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quarantined: bool = False
     neighbours: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
+    joined: tuple[str, ...] = ()
+
+    @property
+    def around(self) -> tuple[str, ...]:
+        """Everybody that may be one customer with it by a single piece of evidence."""
+        if not self.joined:
+            return self.neighbours
+        return tuple(dict.fromkeys((*self.neighbours, *self.joined)))
+
+
+class Joined(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a person last said about a pair: that it belongs together, or not any more."""
+
+    version: int
+    on: bool
+    change_id: str
+    a_epoch: int
+    b_epoch: int
+    by: str
+    why: str
+    made_at: int
+    undone_by: str | None = None
+
+    @property
+    def order(self) -> tuple[int, int, int, bool, str, int]:
+        """What was said of a later epoch holds, then what has the higher version."""
+        return self.a_epoch, self.b_epoch, self.version, self.on, self.change_id, self.made_at
 
 
 class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -43,7 +71,9 @@ class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     The best evidence for a pair: strongest, then earliest, then by event id.
 
     Args:
-        refused: it was in the way of a limit or a cut when its ends were last resolved.
+        strength: 0: no event says so, only a person does or did.
+        refused: the limit or cut in its way when its ends were last resolved.
+        joined: what a person said of the pair.
     """
 
     a: str
@@ -55,7 +85,13 @@ class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     rule: str
     a_epoch: int = 0
     b_epoch: int = 0
-    refused: bool = False
+    refused: tuple[Refusal, str] | None = None
+    joined: Joined | None = None
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person's word that they belong together is in force."""
+        return self.joined is not None and self.joined.on
 
     @property
     def pair(self) -> Pair:
@@ -64,11 +100,20 @@ class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def rank(self) -> tuple[int, int, str, str, str]:
         """The canonical order: evidence joins first that ranks lowest."""
+        joined = self.joined
+        if joined is None or not joined.on:
+            return self._own_rank
+        by_hand = (-Strength.EXPLICIT, joined.made_at, joined.change_id, self.a, self.b)
+        return min(self._own_rank, by_hand)
+
+    @property
+    def _own_rank(self) -> tuple[int, int, str, str, str]:
         return -self.strength, self.occurred_at, self.event_id, self.a, self.b
 
     def beats(self, other: Edge) -> bool:
-        """Whether this is the better evidence for the same pair; never of two equal ones."""
-        return (*self.rank, self.source, self.rule) < (*other.rank, other.source, other.rule)
+        """Whether its event is the better evidence for the pair; never of two equal ones."""
+        mine, theirs = self._own_rank, other._own_rank
+        return (*mine, self.source, self.rule) < (*theirs, other.source, other.rule)
 
 
 class Conflict(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -111,6 +156,6 @@ def pairs_among(nodes: Mapping[str, Node]) -> list[Pair]:
     return [
         (key, other)
         for key, node in nodes.items()
-        for other in node.neighbours
+        for other in node.around
         if key < other and other in nodes
     ]

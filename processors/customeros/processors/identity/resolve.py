@@ -68,11 +68,13 @@ def resolve(
 
 def unfit(edge: Edge, a: Node, b: Node, rules: Rules) -> Refusal | None:
     """Why *edge* can join nobody, whatever else is known; None: it can."""
-    if edge.strength < 1:
+    joined = edge.joined if edge.by_hand else None
+    if edge.strength < 1 and joined is None:
         return Refusal.WEAK
     if edge.a in rules.blocked or edge.b in rules.blocked:
         return Refusal.BLOCKED
-    if edge.a_epoch < a.epoch or edge.b_epoch < b.epoch:
+    said = joined or edge
+    if said.a_epoch < a.epoch or said.b_epoch < b.epoch:
         return Refusal.ERASED
     if a.quarantined or b.quarantined:
         return Refusal.QUARANTINED

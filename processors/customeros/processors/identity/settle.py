@@ -125,8 +125,12 @@ def _counts(draft: Draft, a: str, b: str) -> bool:
     one, other = draft.nodes[a], draft.nodes[b]
     if a == b:
         return True
-    return one.customer != other.customer and not (
-        one.quarantined or other.quarantined or (a, b) not in draft.edges
+    edge = draft.edges.get((a, b))
+    return (
+        one.customer != other.customer
+        and not (one.quarantined or other.quarantined)
+        and edge is not None
+        and (edge.strength > 0 or edge.by_hand)
     )
 
 
@@ -247,7 +251,7 @@ def _neighbours(draft: Draft, keys: Iterable[str], known: Iterable[str]) -> list
     """Neighbours of *keys* that are not *known* yet, in a fixed order."""
     skip = known if isinstance(known, set | dict) else set(known)
     around = dict.fromkeys(
-        other for key in keys for other in draft.nodes[key].neighbours if other not in skip
+        other for key in keys for other in draft.nodes[key].around if other not in skip
     )
     draft.read_nodes(around)
     return list(around)

@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from customeros.processors.identity.graph import Changes, update
-from customeros.processors.identity.model import Conflict, Edge, Node, Pair
+from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair
+from customeros.processors.identity.public import change_of, link_of, pair_name, quarantine_of
 from customeros.processors.identity.rules import Rules
 from customeros.runtime.config import Config
 from customeros.runtime.metrics import EVIDENCE_REFUSED
@@ -21,9 +22,9 @@ from customeros.runtime.stream import (
     dead_letter,
     struct_table,
 )
-from customeros.schemas.codec import ASSIGNMENT, EVIDENCE
+from customeros.schemas.codec import ASSIGNMENT, EVIDENCE, IDENTITY_CHANGE, IDENTITY_LINK
 from customeros.schemas.identity import Cut, Evidence
-from customeros.schemas.topics import ASSIGNMENTS, Topic, topic_key
+from customeros.schemas.topics import ASSIGNMENTS, CHANGES, LINKS, Topic, topic_key
 from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
 
 T = TypeVar("T")
@@ -79,6 +80,7 @@ class GraphProcessor:
                 Output(ASSIGNMENTS, topic_key(workspace, said.key), ASSIGNMENT.encode(said))
                 for said in changes.assignments
             ]
+            outputs += _told(stored, changes, workspace)
             outputs += [
                 self._rejected(batch, records[position], reason, detail)
                 for position, reason, detail in changes.rejected
@@ -160,6 +162,23 @@ def build_graph(config: Config) -> GraphProcessor:
             for w in config.workspaces.values()
         }
     )
+
+
+def _told(stored: StoredGraph, changes: Changes, workspace: str) -> Iterator[Output]:
+    """What changed in the graph, for those who cannot see into it."""
+    nodes, version = stored.nodes({key for pair in changes.edges for key in pair}), changes.version
+    for pair, edge in changes.edges.items():
+        link = None if edge is None else link_of(edge, nodes, workspace, version)
+        value = None if link is None else IDENTITY_LINK.encode(link)
+        yield Output(LINKS, topic_key(workspace, pair_name(*pair)), value)
+    for key, on in changes.quarantine.items():
+        lone = quarantine_of(key, changes.nodes[key], workspace, version) if on else None
+        value = None if lone is None else IDENTITY_LINK.encode(lone)
+        yield Output(LINKS, topic_key(workspace, pair_name(key)), value)
+    made: list[Cut | tuple[Pair, Joined]] = [*changes.cuts.values(), *changes.joins.items()]
+    for change in (change_of(said, workspace) for said in made):
+        value = IDENTITY_CHANGE.encode(change)
+        yield Output(CHANGES, topic_key(workspace, change.change_id), value)
 
 
 def _count(changes: Changes) -> None:

@@ -1,0 +1,85 @@
+"""What of the graph is public: the values of `identity.links` and `identity.changes`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from customeros.processors.identity.model import Edge, Joined, Node, Pair
+from customeros.schemas.identity import Cut, IdentityChange, IdentityLink, Refusal
+
+SPLIT = "split"
+JOIN = "join"
+
+
+def pair_name(a: str, b: str = "") -> str:
+    """The key of a link within its workspace; without *b* that of a quarantine."""
+    return f"{a}.{b}"
+
+
+def link_of(
+    edge: Edge, nodes: Mapping[str, Node], workspace: str, version: int
+) -> IdentityLink | None:
+    """What is known of the pair; None: nobody says any more that it belongs together."""
+    joined = edge.joined if edge.by_hand else None
+    if edge.strength < 1 and joined is None:
+        return None
+    reason, detail = edge.refused or (None, "")
+    return IdentityLink(
+        workspace=workspace,
+        a=edge.a,
+        b=edge.b,
+        version=version,
+        a_type=nodes[edge.a].type,
+        b_type=nodes[edge.b].type,
+        strength=edge.strength,
+        occurred_at=edge.occurred_at,
+        event_id=edge.event_id,
+        source=edge.source,
+        rule=edge.rule,
+        change_id=None if joined is None else joined.change_id,
+        refused=None if reason is None else reason.value,
+        detail=detail,
+    )
+
+
+def quarantine_of(key: str, node: Node, workspace: str, version: int) -> IdentityLink:
+    """That an identifier has too many neighbours to join anybody."""
+    return IdentityLink(
+        workspace=workspace,
+        a=key,
+        b="",
+        version=version,
+        a_type=node.type,
+        b_type="",
+        strength=0,
+        occurred_at=version,
+        event_id="",
+        source="",
+        rule="",
+        refused=Refusal.QUARANTINED.value,
+        detail=node.type,
+    )
+
+
+def change_of(said: Cut | tuple[Pair, Joined], workspace: str) -> IdentityChange:
+    """What a person said, as others may read it."""
+    if isinstance(said, Cut):
+        made: Cut | Joined = said
+        kind, change_id = SPLIT, said.cut_id
+        left, right = said.left, said.right
+    else:
+        (a, b), made = said
+        left, right, kind, change_id = (a,), (b,), JOIN, made.change_id
+    return IdentityChange(
+        workspace=workspace,
+        change_id=change_id,
+        version=made.version,
+        kind=kind,
+        on=made.on,
+        left=left,
+        right=right,
+        by=made.by,
+        why=made.why,
+        made_at=made.made_at,
+        undone_by=made.undone_by,
+    )
