@@ -76,9 +76,7 @@ def fetch_customer(settings: Settings, identifier: str) -> dict[str, Any]:
             raise NotKnown(_told(error)) from None
         raise Unavailable("the API") from error
     except (urllib.error.URLError, TimeoutError) as error:
-        raise Unavailable(
-            f"the API at {settings.api.host}:{settings.api.port} (is `customeros up` running?)"
-        ) from error
+        raise Unavailable(f"the API at {settings.api.host}:{settings.api.port}") from error
 
 
 def _told(error: urllib.error.HTTPError) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 from typing import Annotated, Final
 
@@ -9,6 +11,7 @@ import typer
 
 from customeros.ops import ask, dead_letters, schema_commands, topic_commands
 from customeros.ops.stages import STAGES
+from customeros.ops.variables import unknown_variables
 from customeros.runtime.config import read_config
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.logs import configure_logs
@@ -36,13 +39,19 @@ CreateTopics = Annotated[bool, typer.Option(help="First create the topics that a
 
 def main() -> None:
     """Run the command; a mistake of the operator ends in one sentence, not in a traceback."""
+    # Our sentence says what does not answer; the clients need not say it as well. A process that
+    # serves replaces this by logs of its own.
+    logging.getLogger().addHandler(logging.NullHandler())
     try:
         app()
     except Misconfigured as error:
         typer.echo(f"customeros: {error}", err=True)
         sys.exit(EXIT_MISCONFIGURED)
     except Unavailable as error:
-        typer.echo(f"customeros: {error}", err=True)
+        typer.echo(
+            f"customeros: {error.dependency} does not answer: `customeros status` shows what runs",
+            err=True,
+        )
         sys.exit(EXIT_UNAVAILABLE)
 
 
@@ -93,6 +102,8 @@ def demo(
 def check() -> None:
     """Check the configuration; each mistake is told with its line and its remedy."""
     settings = read_settings()
+    if strangers := unknown_variables(os.environ):
+        raise Misconfigured("\n".join(strangers))
     config = read_config(settings)
     for workspace in config.workspaces.values():
         sources = ", ".join(workspace.sources)

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from customeros.connectors.segment.money import exponent
+from customeros.ops.terminal import printable
 
 _TIMELINE_ROWS = 15
 _THINGS_ROWS = 10
@@ -49,7 +50,7 @@ def customer_view(customer: Json) -> RenderableType:
 def _title(customer: Json) -> Text:
     traits = customer["traits"]
     name = next((str(traits[n]["value"]) for n in _NAME_TRAITS if n in traits), "somebody")
-    return Text(f" {name} ", style="bold")
+    return Text(f" {printable(name)} ", style="bold")
 
 
 def _headline(customer: Json) -> Text:
@@ -69,7 +70,7 @@ def _headline(customer: Json) -> Text:
             lines.append(f"{when} touch {_day(touch['occurred_at'])}: {values}")
     if "merged_from" in customer:
         lines.append(f"asked for as {customer['merged_from']}, which was merged into this one")
-    return Text("\n".join(lines))
+    return Text("\n".join(map(printable, lines)))
 
 
 def _window(name: str, window: Json) -> str:
@@ -84,7 +85,7 @@ def _table(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) 
         return Text("")
     table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
     for row in found:
-        table.add_row(*(escape(cell) for cell in row))
+        table.add_row(*(escape(printable(cell)) for cell in row))
     return Group(table, Text(""))
 
 

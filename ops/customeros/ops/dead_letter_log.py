@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
 
 from customeros.connectors.segment.calls import Envelope, Interpreter
 from customeros.runtime.clients import consumer, producer
@@ -13,12 +13,30 @@ from customeros.runtime.config import Config
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.secrets import Secrets
 from customeros.runtime.settings import Settings
-from customeros.schemas.codec import DEAD_LETTER, EVENT
-from customeros.schemas.dead_letter import DeadLetter
-from customeros.schemas.topics import DEAD_LETTERS, EVENTS, topic_key
+from customeros.schemas.codec import DEAD_LETTER, EVENT, EVIDENCE, AvroCodec, Undecodable
+from customeros.schemas.dead_letter import DeadLetter, Origin
+from customeros.schemas.topics import (
+    CONTRIBUTIONS,
+    DEAD_LETTERS,
+    EVENTS,
+    SIGHTINGS,
+    topic_key,
+)
+from customeros.schemas.topics import (
+    EVIDENCE as EVIDENCE_TOPIC,
+)
 
 _ANSWER_SECONDS: Final = 10.0
 _CHUNK: Final = 1_000
+
+# Where a record may go again, and what it must be: what reads these takes a repeated record once.
+# The other topics hold outcomes, where it would count twice or stand for a newer one.
+_INPUTS: Final[Mapping[str, AvroCodec[Any] | None]] = {
+    **{topic.name: EVENT for topic in EVENTS.values()},
+    EVIDENCE_TOPIC.name: EVIDENCE,
+    SIGHTINGS.name: None,
+    CONTRIBUTIONS.name: None,
+}
 
 
 class Found(NamedTuple):
@@ -48,8 +66,7 @@ def read_dead_letters(settings: Settings) -> Iterator[Found]:
             for message in messages:
                 error = message.error()
                 if error is None:
-                    letter = DEAD_LETTER.decode(message.value() or b"")
-                    yield Found(f"{message.partition()}-{message.offset()}", letter)
+                    yield Found(f"{message.partition()}-{message.offset()}", _letter(message))
                 elif error.code() == KafkaError._PARTITION_EOF:
                     unread.discard(message.partition())
                 else:
@@ -60,14 +77,38 @@ def read_dead_letters(settings: Settings) -> Iterator[Found]:
         reader.close()
 
 
+def _letter(message: Message) -> DeadLetter:
+    """What is no dead letter at all is one itself, so that nobody has to guess what is there."""
+    value = message.value() or b""
+    try:
+        return DEAD_LETTER.decode(value)
+    except Undecodable as error:
+        _, milliseconds = message.timestamp()
+        place = Origin(
+            topic=DEAD_LETTERS.name, partition=message.partition(), offset=message.offset()
+        )
+        return DeadLetter(
+            workspace="",
+            source="",
+            stage="",
+            reason="undecodable",
+            detail=str(error),
+            origin=place,
+            failed_at=milliseconds,
+            key=message.key(),
+            value=value,
+        )
+
+
 class Replay:
-    """Sends dead letters again; `close` says how many the broker did not take."""
+    """Sends dead letters again; they are with the broker when `close` returns."""
 
     def __init__(self, settings: Settings, config: Config, secrets: Secrets) -> None:
         self._settings = settings
         self._config = config
         self._secrets = secrets
         self._producer = producer(settings)
+        self._lost = 0
 
     def send(self, found: Found) -> str | None:
         """
@@ -79,8 +120,7 @@ class Replay:
         letter = found.letter
         origin = letter.origin.topic
         if origin is not None:
-            self._produce(origin, letter.key, letter.value)
-            return None
+            return self._send_back(origin, letter)
         workspace = self._config.workspaces.get(letter.workspace)
         source = workspace and workspace.sources.get(letter.source)
         if not workspace or not source:
@@ -109,8 +149,28 @@ class Replay:
         Raises:
             Unavailable: it does not; what was not taken is still a dead letter.
         """
-        if self._producer.flush(_ANSWER_SECONDS):
+        if self._producer.flush(_ANSWER_SECONDS) or self._lost:
             raise Unavailable("kafka")
 
+    def _send_back(self, origin: str, letter: DeadLetter) -> str | None:
+        if origin not in _INPUTS:
+            return f"{origin} holds outcomes: sent again it could count twice or undo a newer one"
+        codec = _INPUTS[origin]
+        try:
+            if codec is not None:
+                codec.decode(letter.value)
+        except Undecodable as error:
+            return f"undecodable: {error}"
+        self._produce(origin, letter.key, letter.value)
+        return None
+
     def _produce(self, topic: str, key: bytes | None, value: bytes) -> None:
-        self._producer.produce(self._settings.kafka.topic_prefix + topic, value, key)
+        name = self._settings.kafka.topic_prefix + topic
+        try:
+            self._producer.produce(name, value, key, on_delivery=self._delivered)
+        except BufferError:
+            self.close()
+            self._producer.produce(name, value, key, on_delivery=self._delivered)
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        self._lost += error is not None

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from customeros.ops.dead_letter_log import Found, Replay, read_dead_letters
+from customeros.ops.terminal import printable
 from customeros.runtime.config import read_config
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import read_settings
@@ -29,23 +33,43 @@ def list_letters(
     as_json: Json = False,
 ) -> None:
     """The newest dead letters, and how many there are by reason."""
-    found = [f for f in read_dead_letters(read_settings()) if reason in {None, f.letter.reason}]
-    newest = sorted(found, key=lambda f: (f.letter.failed_at, f.id), reverse=True)[:limit]
+    counted: Counter[str] = Counter()
+
+    def matching() -> Iterator[Found]:
+        for found in read_dead_letters(read_settings()):
+            if reason in {None, found.letter.reason}:
+                counted[found.letter.reason] += 1
+                yield found
+
+    newest = heapq.nlargest(limit, matching(), key=lambda f: (f.letter.failed_at, f.id))
     if as_json:
         for one in newest:
             typer.echo(msgspec.json.encode(_summary(one)).decode())
         return
     console = Console()
-    if not found:
-        console.print("no dead letters" + (f" with reason {reason}" if reason else ""))
+    if not newest:
+        console.print("no dead letters" + (f" with reason {escape(reason)}" if reason else ""))
         return
-    table = Table("id", "failed at", "stage", "source", "reason", "detail", "origin")
+    table = Table("id", "failed at (UTC)", "source", "reason", "why, and where", box=None)
+    for column in table.columns[:2]:
+        column.no_wrap = True
+    for column in table.columns[2:]:
+        column.overflow = "fold"
     for one in newest:
-        facts = _summary(one)
-        table.add_row(*(str(facts[name]) for name in facts))
+        facts = {name: escape(printable(str(fact))) for name, fact in _summary(one).items()}
+        place = f"[dim]{facts['stage']}, {facts['origin']}[/]"
+        table.add_row(
+            facts["id"],
+            facts["failed_at"].removesuffix("+00:00"),
+            facts["source"],
+            facts["reason"],
+            f"{facts['detail']}\n{place}" if facts["detail"] else place,
+        )
     console.print(table)
-    for name, count in Counter(f.letter.reason for f in found).most_common():
-        console.print(f"{count:>8} {name}")
+    for name, count in counted.most_common():
+        console.print(f"{count:>8} {escape(printable(name))}")
+    if (rest := counted.total() - len(newest)) > 0:
+        console.print(f"{rest:,} older ones are not shown: --limit, --reason")
 
 
 @app.command()
@@ -57,13 +81,13 @@ def show(letter_id: Annotated[str, typer.Argument(metavar="ID")], as_json: Json 
         typer.echo(msgspec.json.encode({**_summary(one), "value": body}).decode())
         return
     for name, fact in _summary(one).items():
-        typer.echo(f"{name:>10}  {fact}")
-    typer.echo(f"\n{body}")
+        typer.echo(f"{name:>10}  {printable(str(fact))}")
+    typer.echo(f"\n{printable(body, lines=True)}")
 
 
 @app.command()
 def replay(
-    letter_ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...")] = None,
+    letter_ids: Annotated[list[str] | None, typer.Argument(metavar="ID")] = None,
     every: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
     reason: Reason = None,
 ) -> None:
@@ -82,13 +106,13 @@ def replay(
     ]
     missing = set(letter_ids or ()) - {f.id for f in wanted}
     if missing:
-        raise typer.BadParameter(f"no such dead letter: {', '.join(sorted(missing))}")
+        raise _unknown(sorted(missing))
     again = Replay(settings, read_config(settings), read_secrets(settings))
     failed = 0
     for one in wanted:
         refusal = again.send(one)
         failed += refusal is not None
-        typer.echo(f"{one.id}: {refusal or 'sent again'}")
+        typer.echo(f"{one.id}: {printable(f'refused: {refusal}') if refusal else 'sent again'}")
     again.close()
     typer.echo(f"{len(wanted) - failed} sent again, {failed} refused again")
     raise typer.Exit(1 if failed else 0)
@@ -98,7 +122,13 @@ def _one(letter_id: str) -> Found:
     for found in read_dead_letters(read_settings()):
         if found.id == letter_id:
             return found
-    raise typer.BadParameter(f"there is no dead letter {letter_id}: see `dead-letters list`")
+    raise _unknown([letter_id])
+
+
+def _unknown(letter_ids: list[str]) -> typer.Exit:
+    names = ", ".join(letter_ids)
+    typer.echo(f"customeros: there is no dead letter {names}: see `dead-letters list`", err=True)
+    return typer.Exit(1)
 
 
 def _summary(found: Found) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from typing import Any, Final, NamedTuple
 
@@ -45,8 +44,6 @@ class Picture(NamedTuple):
 
 def show_status(settings: Settings, *, wait_seconds: float, as_json: bool) -> int:
     """Print how the stack is, once it is ready or *wait_seconds* are over; 0 if it is ready."""
-    # What does not answer is in the picture; the clients need not say it as well.
-    logging.getLogger().addHandler(logging.NullHandler())
     deadline = time.monotonic() + wait_seconds
     picture = look(settings)
     while not picture.ready and time.monotonic() < deadline:

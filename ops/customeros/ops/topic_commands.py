@@ -18,7 +18,8 @@ app = typer.Typer(no_args_is_help=True, help="The topics of the platform.")
 def list_topics() -> None:
     """Every topic: its key, how it is cleaned up, the schema of its values."""
     settings = read_settings()
-    table = Table("topic", "key", "cleanup", "days", "value")
+    table = Table("topic", "key", "cleanup", "days", "value", box=None, pad_edge=False)
+    table.columns[0].no_wrap = True
     for topic in all_topics(STAGES):
         days = "" if topic.retention_ms is None else f"{topic.retention_ms / 86_400_000:g}"
         table.add_row(

@@ -92,7 +92,7 @@ def down(settings: Settings) -> int:
     """Stop what `up` started on this home, in order; 0 when nothing runs any more."""
     home = settings.home.absolute()
     run = read_run(home)
-    if not home_taken(home) or run is None:
+    if run is None or not home_taken(home):
         print(f"Nothing runs in {home}.")
         return 0
     _signal(run, signal.SIGTERM)
