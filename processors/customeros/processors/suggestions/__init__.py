@@ -1,0 +1,1 @@
+"""Who may be one customer though no evidence joins them: for a person to accept or refuse."""

@@ -1,0 +1,70 @@
+"""Suggest which records are one person: candidates, compared, weighed, with the reasons."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from customeros.processors.suggestions.blocks import candidates
+from customeros.processors.suggestions.compare import FIELDS, Level, Vector, vector
+from customeros.processors.suggestions.reasons import reasons
+from customeros.processors.suggestions.record import Record
+from customeros.processors.suggestions.weights import learn, probability, rare
+
+SHOWN: Final = 0.5  # likelier than not
+# Shown first: a chance of one in a thousand to be wrong by a model that takes fields for
+# independent that are not quite, so that one in a hundred holds. On FEBRL 1 and 3 none is wrong.
+FIRST: Final = 0.999
+# What a household or a company shares says nothing about which of its people it is.
+_OWN: Final = tuple(FIELDS.index(name) for name in ("given", "born", "email"))
+_GIVEN: Final = FIELDS.index("given")
+_BORN: Final = FIELDS.index("born")
+
+
+class Suggestion(NamedTuple):
+    """
+    Args:
+        a, b: keys of the records, the smaller one first.
+        probability: by the model, from 0 to 1.
+        first: sure enough to be shown before others; at most 1 in 100 of them is wrong.
+        reasons: for people, the weightiest first; what speaks against it last.
+    """
+
+    a: str
+    b: str
+    probability: float
+    first: bool
+    reasons: tuple[str, ...]
+
+
+def suggest(records: Sequence[Record], *, at_least: float = SHOWN) -> list[Suggestion]:
+    """
+    Pairs of records that may be one person, likeliest first; ties by key.
+
+    The same records in any order give the same suggestions. Weights are learnt from the records,
+    so a pair's probability depends on who else is there: a rare name says more than a common one.
+    """
+    ordered = sorted(records, key=lambda one: one.key)
+    pairs = sorted(candidates(ordered))
+    one_each: dict[Vector, Vector] = {}  # there are few, and of pairs there are many
+    vectors = [one_each.setdefault(v := vector(ordered[a], ordered[b]), v) for a, b in pairs]
+    weights = learn(ordered, pairs, vectors)
+    found: list[Suggestion] = []
+    for (a, b), levels in zip(pairs, vectors, strict=True):
+        one, other = ordered[a], ordered[b]
+        bits = weights.start + rare(one, other, levels, weights.rarity)
+        for place, level in enumerate(levels):
+            bits += weights.bits[place][level]
+        likely = probability(bits)
+        if likely >= at_least:
+            first = likely >= FIRST and _personal(levels)
+            told = reasons(one, other, levels, weights)
+            found.append(Suggestion(one.key, other.key, likely, first, told))
+    return sorted(found, key=lambda s: (not s.first, -s.probability, s.a, s.b))
+
+
+def _personal(levels: Vector) -> bool:
+    """Whether what is a person's own agrees: no twin, no father of that name, no colleague."""
+    if Level.OTHER in (levels[_GIVEN], levels[_BORN]):
+        return False
+    return any(levels[place] >= Level.NEAR for place in _OWN)

@@ -1,0 +1,180 @@
+"""
+How much each level of agreement speaks for one person: learnt from the records themselves.
+
+Fellegi and Sunter's model. How often two strangers agree is counted on a fixed sample of pairs and
+on the values' frequencies; how often one person's records agree is estimated by expectation
+maximisation over the candidates, starting from and held by what `USUAL` says, so that a workspace
+with five customers has sensible weights too. No labels are needed, and nothing is random.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import exp2, isqrt, log2
+from typing import Final, NamedTuple
+
+from customeros.processors.suggestions.compare import FIELDS, Level, Vector, vector
+from customeros.processors.suggestions.record import Record
+
+# Of one person's two records: shares of OTHER, LIKE, NEAR, SAME, EXACT. Tuned on FEBRL 1 and 3.
+USUAL: Final[Mapping[str, tuple[float, ...]]] = {
+    "given": (0.08, 0.04, 0.12, 0.06, 0.70),
+    "surname": (0.06, 0.04, 0.12, 0.04, 0.74),
+    "born": (0.03, 0.05, 0.10, 0.02, 0.80),
+    "related": (0.50, 0.00, 0.20, 0.15, 0.15),
+    "company": (0.35, 0.05, 0.10, 0.05, 0.45),
+    "city": (0.20, 0.04, 0.10, 0.02, 0.64),
+    "region": (0.12, 0.00, 0.05, 0.01, 0.82),
+}
+_USUAL_OTHERWISE: Final = (0.20, 0.06, 0.12, 0.04, 0.58)
+# Strangers, where too few pairs are there to count.
+_STRANGERS: Final = (0.96, 0.025, 0.006, 0.004, 0.005)
+USUAL_WEIGHT: Final = 40.0  # matches that `USUAL` counts for
+STRANGERS_WEIGHT: Final = 50.0  # pairs that `_STRANGERS` counts for
+# The same where all pairs are counted: the few records of a small list may well be one person's.
+EQUAL_WEIGHT: Final = 1_000.0
+RARITY_WEIGHT: Final = 100.0  # records that a field's usual rarity counts for
+SAMPLE_PAIRS: Final = 10_000
+ROUNDS: Final = 15
+# A value that few have says more. Of those many have, e.g. a region, agreement says little anyway.
+BY_FREQUENCY: Final = ("given", "surname", "city", "postcode", "street", "company", "district")
+
+
+class Weights(NamedTuple):
+    """
+    Args:
+        bits: per field, aligned with `FIELDS`, and level: log2 of how much likelier it is between
+            one person's records than between strangers'; 0 for UNKNOWN.
+        start: bits of two records about which nothing is known; negative.
+        rarity: field to value to the bits that its exact agreement is worth beyond the usual.
+    """
+
+    bits: tuple[tuple[float, ...], ...]
+    start: float
+    rarity: Mapping[str, Mapping[str, float]]
+
+
+def learn(
+    records: Sequence[Record], pairs: Sequence[tuple[int, int]], vectors: Sequence[Vector]
+) -> Weights:
+    """Weights for these records; `vectors` are those of `pairs`, places in `records`."""
+    strangers = _strangers(records)
+    rarity = _rarity(records, strangers)
+    counted = Counter(
+        (levels, round(rare(records[a], records[b], levels, rarity)))
+        for (a, b), levels in zip(pairs, vectors, strict=True)
+    )
+    size = max(len(records), 2)
+    every = size * (size - 1) / 2
+    usual = [_shares(USUAL.get(name, _USUAL_OTHERWISE)) for name in FIELDS]
+    matched, share = usual, 1 / size
+    for _ in range(ROUNDS):
+        bits = _bits(matched, strangers)
+        start = log2(share / (1 - share))
+        tally = [[USUAL_WEIGHT * part for part in parts] for parts in usual]
+        found = 0.0
+        for (levels, rarer), count in counted.items():
+            total = start + rarer
+            for place, level in enumerate(levels):
+                total += bits[place][level]
+            if total < -20:
+                continue
+            weight = count * probability(total)
+            found += weight
+            for place, level in enumerate(levels):
+                if level:
+                    tally[place][level - 1] += weight
+        matched = [_shares(parts) for parts in tally]
+        # One match is always thought possible, and never more than half of all pairs.
+        share = min(max(found, 1.0) / every, 0.5)
+    return Weights(_bits(matched, strangers), log2(share / (1 - share)), rarity)
+
+
+def rare(a: Record, b: Record, levels: Vector, rarity: Mapping[str, Mapping[str, float]]) -> float:
+    """Bits for agreement on values that are rarer, or more common, than their field's usual."""
+    total = 0.0
+    for name, values in rarity.items():
+        if levels[_PLACE[name]] == Level.EXACT:
+            total += max(values.get(v, 0.0) for v in a.values[name] if v in b.values[name])
+    return total
+
+
+def probability(bits: float) -> float:
+    """Of log2 odds."""
+    return 1 / (1 + exp2(-max(min(bits, 60.0), -60.0)))
+
+
+_PLACE: Final = {name: place for place, name in enumerate(FIELDS)}
+
+
+def _strangers(records: Sequence[Record]) -> list[tuple[float, ...]]:
+    """
+    Shares of levels among all pairs, nearly all of which are of two persons.
+
+    Exact agreement follows from the values' frequencies; the rest is counted on a sample.
+    """
+    size = len(records)
+    counts = [[STRANGERS_WEIGHT * part for part in _STRANGERS] for _ in FIELDS]
+    every = size * (size - 1) // 2
+    apart = max(1, every // SAMPLE_PAIRS)
+    for number in range(0, every, apart):
+        a, b = _pair(number)
+        for at, level in enumerate(vector(records[a], records[b])):
+            if level:
+                counts[at][level - 1] += 1
+    return [
+        _shares(_with_equal(records, name, parts), floor=1e-5)
+        for name, parts in zip(FIELDS, counts, strict=True)
+    ]
+
+
+def _with_equal(records: Sequence[Record], name: str, parts: list[float]) -> list[float]:
+    """`parts` with the share of equal values that the values' frequencies say."""
+    seen = Counter(value for one in records for value in one.values.get(name, ()))
+    known = sum(seen.values())
+    if name == "related" or known < 2:
+        return parts
+    equal = sum(count * (count - 1) for count in seen.values())
+    agreed = (equal + EQUAL_WEIGHT * _STRANGERS[-1]) / (known * (known - 1) + EQUAL_WEIGHT)
+    rest = (1 - agreed) / sum(parts[:-1])
+    return [*(part * rest for part in parts[:-1]), agreed]
+
+
+def _pair(number: int) -> tuple[int, int]:
+    """The number-th pair, with the smaller place second: (1, 0), (2, 0), (2, 1), …"""
+    high = (1 + isqrt(1 + 8 * number)) // 2
+    return high, number - high * (high - 1) // 2
+
+
+def _rarity(
+    records: Sequence[Record], strangers: Sequence[tuple[float, ...]]
+) -> dict[str, dict[str, float]]:
+    rarity: dict[str, dict[str, float]] = {}
+    for name in BY_FREQUENCY:
+        seen = Counter(value for one in records for value in one.values.get(name, ()))
+        known = sum(seen.values())
+        usual = strangers[_PLACE[name]][Level.EXACT - 1]
+        # The two that agree are no witnesses of how common their value is: the others are.
+        rarity[name] = {
+            value: log2(usual * (known + RARITY_WEIGHT) / max(count - 2 + RARITY_WEIGHT * usual, 1))
+            for value, count in seen.items()
+            if count > 1
+        }
+    return rarity
+
+
+def _bits(
+    matched: Sequence[tuple[float, ...]], strangers: Sequence[tuple[float, ...]]
+) -> tuple[tuple[float, ...], ...]:
+    return tuple(
+        (0.0, *(log2(m / u) for m, u in zip(ours, theirs, strict=True)))
+        for ours, theirs in zip(matched, strangers, strict=True)
+    )
+
+
+def _shares(parts: Sequence[float], floor: float = 1e-4) -> tuple[float, ...]:
+    whole = sum(parts)
+    bounded = [max(part / whole, floor) for part in parts]
+    total = sum(bounded)
+    return tuple(part / total for part in bounded)
