@@ -1,0 +1,1 @@
+"""What does an event cost? Run `python -m benchmarks --help`; docs/benchmarks.md explains."""

@@ -1,0 +1,76 @@
+"""`python -m benchmarks`: run, print, keep."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.engine import measure_engine
+from benchmarks.latency import measure_latency
+from benchmarks.lines import count_lines
+from benchmarks.machine import facts
+from benchmarks.report import Section, median_of, show, write_json
+from benchmarks.rig import running_servers
+from benchmarks.stages import measure_stages
+from benchmarks.whole import measure_whole
+
+
+class Benchmark(StrEnum):
+    STAGES = "stages"
+    WHOLE = "whole"
+    ENGINE = "engine"
+    LATENCY = "latency"
+    LOC = "loc"
+    ALL = "all"
+
+
+app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
+
+
+@app.command()
+def main(
+    which: Annotated[Benchmark, typer.Argument()] = Benchmark.ALL,
+    events: Annotated[int, typer.Option(help="Of each run.", min=100)] = 100_000,
+    seconds: Annotated[float, typer.Option(help="Of the latency benchmark.", min=1)] = 30,
+    runs: Annotated[int, typer.Option(help="Of each benchmark; medians are told.", min=1)] = 1,
+    json: Annotated[Path | None, typer.Option(help="Also write the figures to FILE.")] = None,
+) -> None:
+    """Measure what an event costs; see docs/benchmarks.md."""
+    measured = facts()
+    sections = list(_measure(which, events=events, seconds=seconds, runs=runs))
+    show(sections, measured)
+    if json:
+        write_json(json, sections, measured)
+
+
+def _measure(which: Benchmark, *, events: int, seconds: float, runs: int) -> Iterator[Section]:
+    wanted = set(Benchmark) if which is Benchmark.ALL else {which}
+    numbers = range(1, runs + 1)
+    if wanted - {Benchmark.LOC}:
+        with running_servers() as servers:
+            for benchmark, measure in (
+                (Benchmark.STAGES, measure_stages),
+                (Benchmark.WHOLE, measure_whole),
+                (Benchmark.ENGINE, measure_engine),
+            ):
+                if benchmark in wanted:
+                    yield median_of([measure(servers, events=events, run=n) for n in numbers])
+            if Benchmark.LATENCY in wanted:
+                yield median_of([measure_latency(servers, seconds=seconds, run=n) for n in numbers])
+    if Benchmark.LOC in wanted:
+        yield count_lines()
+
+
+if __name__ == "__main__":
+    # What is measured here is this checkout with its defaults, whatever the shell exports.
+    for name in [name for name in os.environ if name.startswith("CUSTOMEROS_")]:
+        del os.environ[name]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    app()

@@ -1,0 +1,113 @@
+"""What does an event cost from end to end, with everything running at full speed?"""
+
+from __future__ import annotations
+
+import os
+import time
+from itertools import islice
+from typing import Final
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from benchmarks.progress import cost, partitions_owned
+from benchmarks.report import Row, Section
+from benchmarks.rig import Running, Servers, installation, running_all, send_all, wait_until
+from benchmarks.traffic import traffic
+from benchmarks.usage import usage
+from customeros.ops.demo.checks import stored_counts
+from customeros.ops.lag import stage_lags
+from customeros.ops.stages import STAGES
+from customeros.runtime.settings import Settings
+
+_SEED: Final = 4
+_WARM_UP_EVENTS: Final = 200
+_PATIENCE_SECONDS: Final = 1_800.0
+_POLL_SECONDS: Final = 0.1
+
+
+def measure_whole(servers: Servers, *, events: int, run: int) -> Section:
+    """From the first request until every event is in ClickHouse and in its customer's state."""
+    stream = traffic(_SEED)
+    warm_up = list(islice(stream, _WARM_UP_EVENTS))
+    calls = list(islice(stream, events))
+    settings = installation(servers, f"whole-{run}")
+    with running_all(settings) as processes:
+        wait_until_opened(settings, processes)
+        send_all(settings, warm_up, batch=100, connections=4)
+        _wait_until_arrived(settings, _WARM_UP_EVENTS)
+        pids = {
+            **{name: process.pid for name, process in processes.items()},
+            "kafka": servers.kafka.pid,
+            "clickhouse": servers.clickhouse.pid,
+            "client (this process)": os.getpid(),
+        }
+        before = {name: usage(pid) for name, pid in pids.items()}
+        began = time.monotonic()
+        send_all(settings, calls, batch=100, connections=4)
+        sent = time.monotonic() - began
+        seconds = _wait_until_arrived(settings, _WARM_UP_EVENTS + events) - began
+        after = {name: usage(pid) for name, pid in pids.items()}
+    used = {name: cost(before[name], after[name], events) for name in pids}
+    whole: Row = {
+        "what": "end to end",
+        "events": events,
+        "seconds": seconds,
+        "events/s": events / seconds,
+        "CPU µs/event": sum(float(row["CPU µs/event"]) for row in used.values()),
+        "RSS MB": sum(int(row["RSS MB"]) for row in used.values()),
+    }
+    accepted: Row = {
+        "what": "accepted by the collector",
+        "events": events,
+        "seconds": sent,
+        "events/s": events / sent,
+    }
+    return Section(
+        "End to end",
+        "All processes at once, four connections that send batches of 100 as fast as they are "
+        "taken, until ClickHouse holds and the customer states count every event (asked every "
+        f"{_POLL_SECONDS:g} s).",
+        [whole, accepted, *({"what": f"· {name}", **row} for name, row in used.items())],
+    )
+
+
+def wait_until_opened(settings: Settings, processes: dict[str, Running]) -> None:
+    """Return when every worker has opened all its partitions."""
+    for stage in STAGES:
+        wait_until(
+            lambda worker=processes[stage]: (  # type: ignore[misc]
+                partitions_owned(worker) == settings.kafka.partitions
+            ),
+            seconds=60,
+            what=f"{stage} owns its partitions",
+        )
+
+
+def _wait_until_arrived(settings: Settings, events: int) -> float:
+    """The moment from which on all was there; returns when no stage has anything left to do."""
+    with clickhouse_connect.get_client(
+        dsn=settings.clickhouse_url, database=settings.clickhouse.database
+    ) as client:
+        while True:
+            wait_until(
+                lambda: _are_there(client, events),
+                seconds=_PATIENCE_SECONDS,
+                what="all events arrive",
+                every=_POLL_SECONDS,
+            )
+            arrived = time.monotonic()
+            if not any(stage_lags(settings).values()):
+                return arrived
+
+
+def _are_there(client: Client, events: int) -> bool:
+    try:
+        # Costs nothing, and while it is too small there is no need to count exactly.
+        if int(str(client.command("SELECT count() FROM events_log"))) < events:
+            return False
+        counts = stored_counts(client)
+    except ClickHouseError:
+        return False
+    return counts["events"] == counts["folded"] == events
