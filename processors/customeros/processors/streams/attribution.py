@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from customeros.schemas.codec import EVENT, HEADER_BYTES, RESOLVED_EVENT
@@ -42,7 +43,7 @@ def resolved_bytes(
     if enrichment:
         out.append(long_bytes(len(enrichment)))
         for name, value in enrichment.items():
-            out += (_text(name), _text(value))
+            out += (_repeated(name), _repeated(value))
     out.append(_NO_MAP)
     return b"".join(out)
 
@@ -50,3 +51,7 @@ def resolved_bytes(
 def _text(text: str) -> bytes:
     data = text.encode()
     return long_bytes(len(data)) + data
+
+
+# What follows from an event alone are a few names, and values of 100 characters that come again.
+_repeated: Final = lru_cache(maxsize=4096)(_text)
