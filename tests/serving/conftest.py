@@ -12,12 +12,17 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from customeros.processors.identity.model import Joined
+from customeros.processors.identity.public import change_of, pair_name
 from customeros.runtime.config import Workspace
+from customeros.schemas.codec import EVIDENCE, IDENTITY_CHANGE, IDENTITY_LINK
 from customeros.schemas.customer import CustomerState
-from customeros.schemas.identity import Assignment
+from customeros.schemas.identity import Assignment, Evidence, IdentityChange, IdentityLink
+from customeros.schemas.topics import topic_key
 from customeros.sdk import Customers
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
+from customeros.serving.identity import IdentityKnowledge, Links
 from customeros.serving.registry import ReadOnlyRegistry
 from support.customers import WORKSPACE, WORKSPACE_KEY, copy_of
 from support.events import ListedEvents
@@ -34,11 +39,44 @@ class World:
         self.assignments: dict[bytes, bytes] = {}
         self.events = ListedEvents()
         self.ready = True
+        self.links = Links()
+        self.changes: dict[bytes, bytes] = {}
+        self.told: list[Evidence] = []
 
     def know(self, *values: CustomerState | Assignment) -> None:
         for value in values:
             copy = self.states if isinstance(value, CustomerState) else self.assignments
             copy.update(copy_of(value))
+
+    def link(self, *links: IdentityLink) -> None:
+        for one in links:
+            name = topic_key(one.workspace, pair_name(one.a, one.b))
+            self.links[name] = IDENTITY_LINK.encode(one)
+
+    def change(self, *changes: IdentityChange) -> None:
+        for one in changes:
+            name = topic_key(one.workspace, one.change_id)
+            self.changes[name] = IDENTITY_CHANGE.encode(one)
+
+    async def tell(self, evidence: Evidence) -> None:
+        """As the graph would take it, at once."""
+        self.told.append(EVIDENCE.decode(EVIDENCE.encode(evidence)))
+        if evidence.cut is not None:
+            self.change(change_of(evidence.cut, evidence.workspace))
+        if evidence.join is not None:
+            said = evidence.join
+            joined = Joined(
+                said.version,
+                said.on,
+                said.change_id,
+                0,
+                0,
+                said.by,
+                said.why,
+                said.made_at,
+                said.undone_by,
+            )
+            self.change(change_of(((said.a.key, said.b.key), joined), evidence.workspace))
 
 
 @pytest.fixture
@@ -48,15 +86,25 @@ def world() -> World:
 
 @pytest.fixture
 def app(world: World) -> Starlette:
+    customers = Customers(world.states, world.assignments)
     return build_api(
         Knowledge(
-            customers=Customers(world.states, world.assignments),
+            customers=customers,
             events=world.events,
             ready=lambda: world.ready,
             workspaces={WORKSPACE: Workspace(WORKSPACE), "other": Workspace("other")},
             workspace_key=lambda name: WORKSPACE_KEY,
             token=TOKEN,
             today=lambda: date(2026, 1, 7),
+        ),
+        IdentityKnowledge(
+            links=world.links,
+            changes=world.changes,
+            assignments=world.assignments,
+            customers=customers,
+            events=world.events,
+            ready=lambda: world.ready,
+            tell=world.tell,
         ),
         ReadOnlyRegistry(),
         health=lambda: {"customer-state": world.ready, "identity.assignments": True},

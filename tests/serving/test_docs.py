@@ -66,9 +66,11 @@ def test_the_page_after_the_example_goes_on(client: TestClient) -> None:
 
 def test_every_code_of_a_refusal_is_documented() -> None:
     """What programs may have to tell apart."""
-    sources = (Path(__file__).parents[2] / "serving").rglob("*.py")
+    root = Path(__file__).parents[2]
+    sources = [*(root / "serving").rglob("*.py"), *(root / "processors").rglob("by_hand.py")]
     text = "\n".join(path.read_text() for path in sources)
 
-    codes = set(re.findall(r'(?:Refused\(\s*\d+,|_try_again\()\s*"(\w+)"', text)) | {"unavailable"}
+    raised = r'(?:Refused\(\s*\d+,|try_again\(|Impossible\()\s*"(\w+)"'
+    codes = set(re.findall(raised, text)) | {"unavailable"}
     assert {code for code in codes if f"`{code}`" not in DOCUMENT} == set()
     assert len(codes) >= 10

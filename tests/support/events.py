@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from customeros.runtime.errors import Unavailable
 from customeros.serving.events import Cursor, Whose
@@ -26,6 +26,18 @@ class ListedEvents:
         )
         earlier = (r for r in mine if _place(r) < cursor)
         return sorted(earlier, key=_place, reverse=True)[:limit]
+
+    def named(
+        self, workspace: str, keys: Iterable[str], event_ids: Iterable[str]
+    ) -> dict[str, Row]:
+        if self.away:
+            raise Unavailable("clickhouse")
+        mine, ids = {*keys}, {*event_ids}
+        return {
+            row["event_id"]: row
+            for row in self.rows
+            if row["identifier_key"] in mine and row["event_id"] in ids
+        }
 
 
 def _place(row: Row) -> tuple[int, str, str]:

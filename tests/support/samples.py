@@ -31,7 +31,14 @@ from customeros.schemas.event import (
     ResolvedEvent,
 )
 from customeros.schemas.identifier import Identifier
-from customeros.schemas.identity import Endpoint, Evidence, EvidenceKind, Link
+from customeros.schemas.identity import (
+    Endpoint,
+    Evidence,
+    EvidenceKind,
+    IdentityChange,
+    IdentityLink,
+    Link,
+)
 from support.customers import NOON, WORKSPACE, a_state, an_assignment, known, own_id
 
 ADA: Final = own_id("user_id", "ada")
@@ -159,6 +166,31 @@ ALL: Final[dict[str, msgspec.Struct]] = {
     "customer_state": STATE,
     "evidence": EVIDENCE,
     "assignment": an_assignment("email", "ada@example.com", ADA),
+    "identity_link": IdentityLink(
+        workspace=WORKSPACE,
+        a=_KEY,
+        b="other",
+        version=NOON,
+        a_type="user_id",
+        b_type="email",
+        strength=2,
+        occurred_at=NOON,
+        event_id="order-1",
+        source="demo",
+        rule="identify",
+    ),
+    "identity_change": IdentityChange(
+        workspace=WORKSPACE,
+        change_id="split-1",
+        version=NOON,
+        kind="split",
+        on=True,
+        left=(_KEY,),
+        right=("other",),
+        by="ada",
+        why="two people",
+        made_at=NOON,
+    ),
     "dead_letter": DEAD_LETTER,
 }
 

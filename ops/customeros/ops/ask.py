@@ -55,14 +55,27 @@ def fetch_customer(settings: Settings, identifier: str) -> dict[str, Any]:
     The customer as the API gives it.
 
     Raises:
-        NotKnown: there is none, or *identifier* is malformed.
+        NotKnown, Unavailable, Misconfigured: see `ask_api`.
+    """
+    return ask_api(settings, f"customers/{urllib.parse.quote(identifier, safe=':@')}")
+
+
+def ask_api(settings: Settings, path: str, order: dict[str, Any] | None = None) -> dict[str, Any]:
+    """
+    What the API answers for `/v1/PATH`.
+
+    Args:
+        order: what is to be done, as the body of a POST; None: a GET.
+
+    Raises:
+        NotKnown: there is no such thing, it is refused, or the question is malformed.
         Unavailable: no API answers.
         Misconfigured: the API takes another token than this home holds.
     """
-    path = urllib.parse.quote(identifier, safe=":@")
-    url = f"http://{settings.api.host}:{settings.api.port}/v1/customers/{path}"
+    url = f"http://{settings.api.host}:{settings.api.port}/v1/{path}"
     token = read_secrets(settings).api_token
-    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+    body = None if order is None else json.dumps(order).encode()
+    request = urllib.request.Request(url, body, {"Authorization": f"Bearer {token}"})
     try:
         with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
@@ -72,7 +85,7 @@ def fetch_customer(settings: Settings, identifier: str) -> dict[str, Any]:
             raise Misconfigured(
                 f"the API on port {settings.api.port} runs with another home: set CUSTOMEROS_HOME"
             ) from None
-        if error.code in (400, 404, 410):
+        if error.code in (400, 404, 409, 410):
             raise NotKnown(_told(error)) from None
         raise Unavailable("the API") from error
     except (urllib.error.URLError, TimeoutError) as error:

@@ -20,6 +20,7 @@ from customeros.runtime.errors import Unavailable
 from customeros.runtime.metrics import REQUEST_SECONDS, REQUESTS
 from customeros.serving.answers import Refused, answer, failure, refused, unavailable
 from customeros.serving.customers import CustomerAnswers, Knowledge
+from customeros.serving.identity import IdentityAnswers, IdentityKnowledge
 from customeros.serving.registry import ReadOnlyRegistry
 
 STAGE: Final = "api"
@@ -28,6 +29,7 @@ _REGISTRY_METHODS: Final = ["GET", "POST", "PUT", "DELETE"]
 
 def build_api(
     knowledge: Knowledge,
+    identity: IdentityKnowledge,
     registry: ReadOnlyRegistry,
     *,
     health: Callable[[], Mapping[str, bool]],
@@ -50,9 +52,18 @@ def build_api(
     async def metrics(request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    customers = CustomerAnswers(knowledge)
+    asked = IdentityAnswers(customers, identity)
     return Starlette(
         routes=[
-            Route("/v1/customers/{who:path}", CustomerAnswers(knowledge).__call__),
+            Route("/v1/customers/{who}/evidence", asked.evidence),
+            Route("/v1/customers/{who:path}", customers.__call__),
+            Route("/v1/why", asked.why),
+            Route("/v1/identity/conflicts", asked.conflicts),
+            Route("/v1/identity/changes", asked.changes),
+            Route("/v1/identity/split", asked.split, methods=["POST"]),
+            Route("/v1/identity/join", asked.join, methods=["POST"]),
+            Route("/v1/identity/undo", asked.undo, methods=["POST"]),
             Route("/registry", registry.__call__, methods=_REGISTRY_METHODS),
             Route("/registry/{path:path}", registry.__call__, methods=_REGISTRY_METHODS),
             Route("/healthz", healthz),
@@ -109,6 +120,8 @@ def route_of(path: str) -> str:
     """The metric label of a path."""
     if path.startswith("/v1/customers/"):
         return "customer_events" if path.endswith("/events") else "customer"
+    if path == "/v1/why" or path.startswith("/v1/identity/"):
+        return "identity"
     first = path.split("/", 2)[1] if path.startswith("/") else ""
     return first if first in {"registry", "healthz", "readyz", "metrics"} else "other"
 

@@ -13,12 +13,12 @@ from starlette.responses import Response
 
 from customeros.runtime.config import Workspace
 from customeros.schemas.customer import Status
-from customeros.schemas.identifier import Identifier, identifier_key
+from customeros.schemas.identifier import CustomerId, Identifier, IdentifierKey, identifier_key
 from customeros.sdk.lookup import Customers, Found
 from customeros.serving import render
 from customeros.serving.answers import Refused, answer
 from customeros.serving.events import NEWEST, Events, cursor_text, read_cursor, whose
-from customeros.serving.reference import Asked, read_path
+from customeros.serving.reference import read_path
 
 MAX_EVENTS: Final = 500
 _DEFAULT_EVENTS: Final = 50
@@ -52,17 +52,17 @@ class CustomerAnswers:
         self._keys = {name: knowledge.workspace_key(name) for name in knowledge.workspaces}
 
     async def __call__(self, request: Request) -> Response:
-        self._authenticate(request)
-        workspace = self._workspace(request)
+        self.authenticate(request)
+        workspace = self.workspace(request)
         asked = read_path(request.scope["raw_path"], workspace.identifiers)
-        found = self._find(workspace.name, asked)
+        found = self.find(workspace.name, asked.who)
         if asked.events:
             return await self._events(request, found)
         return answer(
             render.customer(found.state, today=self._know.today(), merged_from=found.merged_from)
         )
 
-    def _authenticate(self, request: Request) -> None:
+    def authenticate(self, request: Request) -> None:
         given = request.headers.get("authorization", "")
         scheme, _, token = given.partition(" ")
         presented = f"{scheme.lower()} {token.strip()}".encode("utf-8", "surrogateescape")
@@ -74,21 +74,24 @@ class CustomerAnswers:
                 headers={"WWW-Authenticate": 'Bearer realm="customeros"'},
             )
 
-    def _workspace(self, request: Request) -> Workspace:
+    def workspace(self, request: Request) -> Workspace:
         name = request.query_params.get("workspace", self._default)
         workspace = self._know.workspaces.get(name)
         if workspace is None:
             raise Refused(404, "unknown_workspace", "there is no workspace of this name")
         return workspace
 
-    def _find(self, workspace: str, asked: Asked) -> Found:
+    def key(self, workspace: str, identifier: Identifier) -> IdentifierKey:
+        """What stands for *identifier* in the topics."""
+        return identifier_key(self._keys[workspace], identifier)
+
+    def find(self, workspace: str, who: CustomerId | Identifier) -> Found:
         if not self._know.ready():
-            raise _try_again("not_ready", "the customers are still being read; try again")
-        if isinstance(asked.who, Identifier):
-            key = identifier_key(self._keys[workspace], asked.who)
-            found = self._know.customers.by_key(workspace, key)
+            raise try_again("not_ready", "the customers are still being read; try again")
+        if isinstance(who, Identifier):
+            found = self._know.customers.by_key(workspace, self.key(workspace, who))
         else:
-            found = self._know.customers.by_id(workspace, asked.who)
+            found = self._know.customers.by_id(workspace, who)
         if found is None:
             raise Refused(404, "unknown_customer", "nobody is known by this")
         match found.state.status:
@@ -97,7 +100,7 @@ class CustomerAnswers:
             case Status.ERASED:
                 raise Refused(410, "erased", "this customer was erased")
             case Status.MERGED:
-                raise _try_again("merging", "this customer is being merged; try again")
+                raise try_again("merging", "this customer is being merged; try again")
 
     async def _events(self, request: Request, found: Found) -> Response:
         limit = _limit(request.query_params.get("limit"))
@@ -129,5 +132,5 @@ def _limit(text: str | None) -> int:
     return int(text)
 
 
-def _try_again(code: str, message: str) -> Refused:
+def try_again(code: str, message: str) -> Refused:
     return Refused(503, code, message, headers={"Retry-After": "1"})

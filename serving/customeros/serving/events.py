@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import threading
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -43,6 +44,14 @@ WHERE workspace = {workspace:String}
 ORDER BY occurred_at DESC, source DESC, event_id DESC
 LIMIT {limit:UInt32}
 """  # noqa: E501
+
+
+_NAMED: Final = """
+SELECT event_id, name, source, order_id, conversation_id
+FROM events_log
+WHERE workspace = {workspace:String}
+  AND identifier_key IN {keys:Array(String)} AND event_id IN {ids:Array(String)}
+"""
 
 
 class Cursor(NamedTuple):
@@ -115,8 +124,23 @@ class ClickHouseEvents:
             "event": cursor.event_id,
             "limit": limit,
         }
+        return self._rows(_QUERY, parameters)
+
+    def named(
+        self, workspace: str, keys: Iterable[str], event_ids: Iterable[str]
+    ) -> dict[str, Row]:
+        """
+        The events with these ids that have one of *keys* as their primary identifier.
+
+        Raises:
+            Unavailable: no answer; try again.
+        """
+        asked = {"workspace": workspace, "keys": list(keys), "ids": list(event_ids)}
+        return {row["event_id"]: row for row in self._rows(_NAMED, asked)}
+
+    def _rows(self, query: str, parameters: dict[str, Any]) -> list[Row]:
         try:
-            return list(self._connected().query(_QUERY, parameters=parameters).named_results())
+            return list(self._connected().query(query, parameters=parameters).named_results())
         except Error as error:
             if error.code in _PASSING:
                 raise Unavailable("clickhouse") from error

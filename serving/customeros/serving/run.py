@@ -16,11 +16,13 @@ from customeros.runtime.config import read_config
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
-from customeros.schemas.topics import ASSIGNMENTS, CUSTOMER_STATE
+from customeros.schemas.topics import ASSIGNMENTS, CHANGES, CUSTOMER_STATE, LINKS
 from customeros.sdk import Customers, LiveCopy
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
 from customeros.serving.events import ClickHouseEvents
+from customeros.serving.identity import IdentityKnowledge, Links
+from customeros.serving.identity.telling import Telling
 from customeros.serving.registry import ReadOnlyRegistry
 
 # What a supervisor starts again: EX_SOFTWARE of sysexits.
@@ -39,14 +41,31 @@ def run_api(settings: Settings) -> int:
     config, secrets = read_config(settings), read_secrets(settings)
     prefix = settings.kafka.topic_prefix
     listening = _listen(settings)
+    evidence, made = Links(), dict[bytes, bytes]()
     copies = [
-        LiveCopy(prefix + topic.name, settings.kafka_client)
-        for topic in (CUSTOMER_STATE, ASSIGNMENTS)
+        LiveCopy(prefix + topic.name, settings.kafka_client, store=store)
+        for topic, store in (
+            (CUSTOMER_STATE, None),
+            (ASSIGNMENTS, None),
+            (LINKS, evidence),
+            (CHANGES, made),
+        )
     ]
-    states, assignments = copies
+    states, assignments, links, changes = copies
+    customers = Customers(states, assignments)
+    events = ClickHouseEvents(settings.clickhouse_url, settings.clickhouse)
+    identity = IdentityKnowledge(
+        links=evidence,
+        changes=made,
+        assignments=assignments,
+        customers=customers,
+        events=events,
+        ready=lambda: links.ready and changes.ready,
+        tell=Telling(settings),
+    )
     knowledge = Knowledge(
-        customers=Customers(states, assignments),
-        events=ClickHouseEvents(settings.clickhouse_url, settings.clickhouse),
+        customers=customers,
+        events=events,
         ready=lambda: states.ready and assignments.ready,
         workspaces=config.workspaces,
         workspace_key=secrets.workspace_key,
@@ -54,6 +73,7 @@ def run_api(settings: Settings) -> int:
     )
     app = build_api(
         knowledge,
+        identity,
         ReadOnlyRegistry(prefix),
         health=lambda: {copy.topic.removeprefix(prefix): copy.ready for copy in copies},
     )
