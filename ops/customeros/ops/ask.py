@@ -81,13 +81,15 @@ def ask_api(settings: Settings, path: str, order: dict[str, Any] | None = None) 
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
-        if error.code in (401, 403):
-            raise Misconfigured(
-                f"the API on port {settings.api.port} runs with another home: set CUSTOMEROS_HOME"
-            ) from None
-        if error.code in (400, 404, 409, 410):
-            raise NotKnown(_told(error)) from None
-        raise Unavailable("the API") from error
+        with error:
+            if error.code in (401, 403):
+                raise Misconfigured(
+                    f"the API on port {settings.api.port} runs with another home: "
+                    "set CUSTOMEROS_HOME"
+                ) from None
+            if error.code in (400, 404, 409, 410):
+                raise NotKnown(_told(error)) from None
+            raise Unavailable("the API") from error
     except (urllib.error.URLError, TimeoutError) as error:
         raise Unavailable(f"the API at {settings.api.host}:{settings.api.port}") from error
 

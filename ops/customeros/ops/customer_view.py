@@ -57,10 +57,10 @@ def _headline(customer: Json) -> Text:
     metrics = customer["metrics"]
     lines = [
         f"{customer['customer_id']}  {customer['status']}, workspace {customer['workspace']}",
-        f"{metrics['events']} events, {_day(metrics['first_seen_at'])}"
+        f"{_many(metrics['events'], 'event')}, {_day(metrics['first_seen_at'])}"
         f" to {_day(metrics['last_seen_at'])}; "
-        f"{metrics['orders']} orders, {metrics['refunds']} refunds; "
-        f"{metrics['messages_in']} messages received, {metrics['messages_out']} sent",
+        f"{_many(metrics['orders'], 'order')}, {_many(metrics['refunds'], 'refund')}; "
+        f"{_many(metrics['messages_in'], 'message')} received, {metrics['messages_out']} sent",
     ]
     windows = metrics.get("windows", {})
     lines += [_window(name, window) for name, window in windows.items() if window["events"]]
@@ -75,8 +75,12 @@ def _headline(customer: Json) -> Text:
 
 def _window(name: str, window: Json) -> str:
     placed = ", ".join(f"{amount_text(a, c)} {c}" for c, a in sorted(window["placed"].items()))
-    counts = f"last {name}: {window['events']} events, {window['orders']} orders"
+    counts = f"last {name}: {_many(window['events'], 'event')}, {_many(window['orders'], 'order')}"
     return f"{counts} of {placed}" if placed else counts
+
+
+def _many(count: int, thing: str) -> str:
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
 def _table(title: str, columns: Iterable[str], rows: Iterable[tuple[str, ...]]) -> RenderableType:

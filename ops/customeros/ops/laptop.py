@@ -8,7 +8,7 @@ from typing import Final
 import typer
 
 from customeros.ops.stages import STAGES
-from customeros.runtime.config import read_config
+from customeros.runtime.config import Config, read_config
 from customeros.runtime.secrets import CREDENTIALS_FILE, read_secrets
 from customeros.runtime.settings import LOOPBACK, Settings
 from customeros.runtime.stack import supervisor
@@ -58,21 +58,28 @@ def up(settings: Settings, *, detach: bool) -> int:
     Raises:
         Misconfigured: the configuration has a mistake, or a port is taken.
     """
-    read_config(settings)
+    config = read_config(settings)
     if not detach:
-        typer.echo(places(settings))
+        typer.echo(places(settings, config))
     code = supervisor.up(settings, specs(settings), detach=detach)
     if detach and code == 0:
-        typer.echo(places(settings))
+        typer.echo(places(settings, config))
     return code
 
 
-def places(settings: Settings) -> str:
+def places(settings: Settings, config: Config) -> str:
     """Where to send, ask and query, and with which credentials."""
     secrets = read_secrets(settings)
     collector, api = settings.collector, settings.api
+    keys = "\n".join(
+        f"          write key {key} of {source.workspace}/{source.name}"
+        for workspace in config.workspaces.values()
+        for source in workspace.sources.values()
+        for key in source.write_keys
+    )
     return f"""
-  send    http://{collector.host}:{collector.port}/v1/batch   write key {secrets.write_key}
+  send    http://{collector.host}:{collector.port}/v1/batch
+{keys}
   ask     http://{api.host}:{api.port}/v1/customers/email:ada@example.com
           Authorization: Bearer {secrets.api_token}
   query   {settings.clickhouse_url}/?database={settings.clickhouse.database}

@@ -184,7 +184,9 @@ def _watch(home: Path, since: float) -> int:
 
 
 def _report(name: str, log: Path) -> None:
-    print(f"{name} could not be started; {log} ends with:\n{tail(log)}", file=sys.stderr)
+    # It was tried some times, and may have said the same each time.
+    words = "\n".join(dict.fromkeys(tail(log).splitlines()))
+    print(f"{name} could not be started; {log} ends with:\n{words}", file=sys.stderr)
 
 
 def _signal(run: Run, number: int) -> None:
