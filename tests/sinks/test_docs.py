@@ -28,6 +28,7 @@ from customeros.schemas.event import (
     OrderLine,
     Personal,
 )
+from customeros.schemas.identity import IdentityLink
 from customeros.sinks.clickhouse.tables import TABLES
 from support.sink import NOON, SinkStack, an_event
 
@@ -92,11 +93,27 @@ def test_every_query_of_the_page_answers(stack: SinkStack) -> None:
         key=None,
         value=b"{}",
     )
+    refused = IdentityLink(
+        workspace="default",
+        a="nid-ada",
+        b="nid-eve",
+        version=NOON,
+        a_type="user_id",
+        b_type="device_id",
+        strength=1,
+        occurred_at=NOON,
+        event_id="e1",
+        source="web",
+        rule="seen_together",
+        refused="limit",
+        detail="user_id",
+    )
     with stack.sink():
-        stack.send(*events(), reader(), letter)
+        stack.send(*events(), reader(), letter, refused)
         stack.until_rows("SELECT count() FROM events", [(4,)])
         stack.until_rows("SELECT count() FROM identifiers", [(1,)])
         stack.until_rows("SELECT count() FROM dead_letters", [(1,)])
+        stack.until_rows("SELECT count() FROM conflicts", [(1,)])
 
     assert len(QUERIES) > 10
     for query in QUERIES:

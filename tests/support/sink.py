@@ -21,15 +21,17 @@ from customeros.schemas.codec import (
     ASSIGNMENT,
     CUSTOMER_STATE,
     DEAD_LETTER,
+    IDENTITY_LINK,
     RESOLVED_EVENT,
 )
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, Family, ResolvedEvent
-from customeros.schemas.identity import Assignment
+from customeros.schemas.identity import Assignment, IdentityLink
 from customeros.schemas.topics import (
     ASSIGNMENTS,
     DEAD_LETTERS,
+    LINKS,
     RESOLVED,
     Topic,
     topic_key,
@@ -101,6 +103,9 @@ class SinkStack:
                 case Assignment():
                     key = topic_key(value.workspace, value.key)
                     self.send_bytes(ASSIGNMENTS, key, ASSIGNMENT.encode(value))
+                case IdentityLink():
+                    key = topic_key(value.workspace, f"{value.a}.{value.b}")
+                    self.send_bytes(LINKS, key, IDENTITY_LINK.encode(value))
                 case DeadLetter():
                     key = topic_key(value.workspace, value.source)
                     self.send_bytes(DEAD_LETTERS, key, DEAD_LETTER.encode(value))

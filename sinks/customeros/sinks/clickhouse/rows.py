@@ -12,16 +12,18 @@ from customeros.schemas.codec import (
     ASSIGNMENT,
     CUSTOMER_STATE,
     DEAD_LETTER,
+    IDENTITY_LINK,
     RESOLVED_EVENT,
     Undecodable,
 )
 from customeros.schemas.customer import CurrencyTotals, CustomerState, Metrics, Trait
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Order, Personal, ResolvedEvent
-from customeros.schemas.identity import Assignment
+from customeros.schemas.identity import Assignment, IdentityLink
 from customeros.schemas.topics import ASSIGNMENTS as ASSIGNMENTS_TOPIC
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 from customeros.schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
+from customeros.schemas.topics import LINKS as LINKS_TOPIC
 from customeros.schemas.topics import RESOLVED, Topic
 from customeros.sinks.clickhouse.tables import (
     ASSIGNMENTS,
@@ -29,6 +31,7 @@ from customeros.sinks.clickhouse.tables import (
     DEAD_LETTERS,
     EVENTS,
     IDENTIFIERS,
+    LINKS,
     Table,
 )
 
@@ -185,6 +188,29 @@ def identifier_rows(state: CustomerState, record: Record) -> Iterator[Row]:
             )
 
 
+def link_row(link: IdentityLink, record: Record) -> Row:
+    """What is known of two identifiers beside each other."""
+    return (
+        link.workspace,
+        link.a,
+        link.b,
+        link.a_type,
+        link.b_type,
+        link.strength,
+        link.rule,
+        link.source,
+        link.event_id,
+        link.occurred_at,
+        link.change_id or "",
+        link.refused or "",
+        link.detail,
+        link.version,
+        False,
+        record.partition,
+        record.offset,
+    )
+
+
 def dead_letter_row(letter: DeadLetter, record: Record) -> Row:
     """A record that was given up on."""
     return (
@@ -242,6 +268,16 @@ def _customer_rows(record: Record) -> Iterator[tuple[Table, Row]]:
         yield IDENTIFIERS, row
 
 
+def _link_rows(record: Record) -> Iterator[tuple[Table, Row]]:
+    if record.value is not None:
+        yield LINKS, link_row(IDENTITY_LINK.decode(record.value), record)
+        return
+    workspace, pair = _name_in(record.key)
+    a, _, b = pair.partition(".")
+    nothing = ("", "", 0, "", "", "", 0, "", "", "", record.timestamp, True)
+    yield LINKS, (workspace, a, b, *nothing, record.partition, record.offset)
+
+
 def _dead_letter_rows(record: Record) -> Iterator[tuple[Table, Row]]:
     if record.value is not None:
         yield DEAD_LETTERS, dead_letter_row(DEAD_LETTER.decode(record.value), record)
@@ -251,6 +287,7 @@ _ROWS: Final[Mapping[Topic, Callable[[Record], Iterator[tuple[Table, Row]]]]] = 
     ASSIGNMENTS_TOPIC: _assignment_rows,
     RESOLVED: _event_rows,
     CUSTOMER_STATE_TOPIC: _customer_rows,
+    LINKS_TOPIC: _link_rows,
     DEAD_LETTERS_TOPIC: _dead_letter_rows,
 }
 SOURCES: Final = tuple(_ROWS)

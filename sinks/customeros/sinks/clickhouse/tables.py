@@ -156,6 +156,26 @@ IDENTIFIERS: Final = Table(
     ),
     personal=("value",),
 )
+LINKS: Final = Table(
+    "links_log",
+    _columns(
+        workspace=pa.string(),
+        a=pa.string(),
+        b=pa.string(),
+        a_type=pa.string(),
+        b_type=pa.string(),
+        strength=pa.int64(),
+        rule=pa.string(),
+        source=pa.string(),
+        event_id=pa.string(),
+        occurred_at=_TIME,
+        change_id=pa.string(),
+        refused=pa.string(),
+        detail=pa.string(),
+        version=pa.uint64(),
+        deleted=pa.bool_(),
+    ),
+)
 DEAD_LETTERS: Final = Table(
     "dead_letters_log",
     _columns(
@@ -175,7 +195,7 @@ DEAD_LETTERS: Final = Table(
 )
 
 # Assignments before events, and customers before identifiers: what refers comes last.
-TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, DEAD_LETTERS)
+TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, LINKS, DEAD_LETTERS)
 
 # Values are taken as they are: dates in traits stay text. An import of old events may span many
 # months, and each is a partition.

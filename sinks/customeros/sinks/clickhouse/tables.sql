@@ -127,6 +127,30 @@ ENGINE = ReplacingMergeTree(_rank)
 ORDER BY (workspace, type, value)
 SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
+-- The best evidence for each pair of identifiers; b is '' where a alone is quarantined.
+CREATE TABLE IF NOT EXISTS links_log (
+    workspace LowCardinality(String),
+    a String,
+    b String,
+    a_type LowCardinality(String),
+    b_type LowCardinality(String),
+    strength Int64,
+    rule LowCardinality(String),
+    source LowCardinality(String),
+    event_id String,
+    occurred_at DateTime64(3, 'UTC'),
+    change_id String,
+    refused LowCardinality(String),
+    detail String,
+    version UInt64,
+    deleted Bool,
+    _partition UInt32,
+    _offset UInt64
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY (workspace, a, b)
+SETTINGS non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
 CREATE TABLE IF NOT EXISTS dead_letters_log (
     workspace LowCardinality(String),
     source LowCardinality(String),
@@ -201,3 +225,24 @@ WHERE (workspace, customer_id) IN (
 
 CREATE OR REPLACE VIEW dead_letters AS
 SELECT * FROM dead_letters_log FINAL;
+
+CREATE OR REPLACE VIEW links AS
+SELECT * EXCEPT (deleted, _partition, _offset)
+FROM links_log FINAL
+WHERE NOT deleted;
+
+-- Evidence that joined nobody, and what would resolve it.
+CREATE OR REPLACE VIEW conflicts AS
+SELECT
+    workspace,
+    fromUnixTimestamp64Milli(toInt64(version), 'UTC') AS at,
+    refused AS reason,
+    detail,
+    a, a_type, b, b_type, strength, rule, source, event_id, occurred_at,
+    multiIf(
+        refused = 'limit', concat('a higher limit for ', detail, ', or a split'),
+        refused = 'cut', concat('customeros undo ', detail),
+        refused = 'quarantined', concat('its erasure; a higher degree for ', detail, ' spares the next'),
+        'other rules') AS remedy
+FROM links_log FINAL
+WHERE NOT deleted AND refused != '';
