@@ -136,6 +136,22 @@ def test_a_taken_port_is_told_with_its_holder_and_its_setting(customeros: Comman
     assert customeros("status").code == 1
 
 
+def test_a_first_start_without_network_says_what_is_missing_and_starts_nothing(
+    customeros: Command, tmp_path: Path
+) -> None:
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+    env = {name: "http://127.0.0.1:9" for upper in names for name in (upper, upper.lower())}
+    env |= {"NO_PROXY": "", "no_proxy": "", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+
+    done = customeros("up", "--detach", env=env)
+
+    assert done.code == _MISCONFIGURED
+    assert "The embedded Kafka needs " in done.err
+    assert "or set CUSTOMEROS_KAFKA__BOOTSTRAP to a Kafka of your own" in done.err
+    assert "Traceback" not in done.err
+    assert "nothing runs" in customeros("status").out
+
+
 def test_where_nothing_runs_status_says_how_to_start_it(customeros: Command) -> None:
     done = customeros("status")
     facts = json.loads(customeros("status", "--json").out)

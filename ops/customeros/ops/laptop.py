@@ -12,6 +12,7 @@ from customeros.runtime.config import Config, read_config
 from customeros.runtime.secrets import CREDENTIALS_FILE, read_secrets
 from customeros.runtime.settings import LOOPBACK, Settings
 from customeros.runtime.stack import supervisor
+from customeros.runtime.stack.jars import kafka_classpath
 from customeros.runtime.stack.ports import free_port
 from customeros.runtime.stack.processes import Spec, embedded_specs, environment
 
@@ -56,9 +57,14 @@ def up(settings: Settings, *, detach: bool) -> int:
     Keep everything up; detached, return when all is ready and say where it is.
 
     Raises:
-        Misconfigured: the configuration has a mistake, or a port is taken.
+        Misconfigured: the configuration has a mistake, a port is taken, or what the embedded
+            Kafka needs is not here and cannot be fetched.
     """
     config = read_config(settings)
+    if settings.kafka.bootstrap is None:
+        # Here rather than in its process, whose output nobody sees: the first time, it takes a
+        # while and shows how far it is.
+        kafka_classpath()
     if not detach:
         typer.echo(places(settings, config))
     code = supervisor.up(settings, specs(settings), detach=detach)
