@@ -39,7 +39,7 @@ def pairwise(found: Sequence[Hashable], truth: Sequence[Hashable]) -> Measure:
 
 
 def b_cubed(found: Sequence[Hashable], truth: Sequence[Hashable]) -> Measure:
-    """The mean over records of the share of its group that is right, or of its person found."""
+    """Means over records: how much of its group is right, how much of its person found (Bagga)."""
     shared = Counter(zip(found, truth, strict=True))
     of_found, of_truth = Counter(found), Counter(truth)
     precise = sum(n * n / of_found[group] for (group, _), n in shared.items())

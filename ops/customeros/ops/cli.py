@@ -9,7 +9,14 @@ from typing import Annotated, Final
 
 import typer
 
-from customeros.ops import ask, dead_letters, identity_commands, schema_commands, topic_commands
+from customeros.ops import (
+    ask,
+    dead_letters,
+    identity_commands,
+    schema_commands,
+    suggestion_commands,
+    topic_commands,
+)
 from customeros.ops.stages import STAGES
 from customeros.ops.variables import unknown_variables
 from customeros.runtime.config import read_config
@@ -33,6 +40,7 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topic_commands.app, name="topics")
 app.add_typer(schema_commands.app, name="schemas")
 identity_commands.register(app)
+suggestion_commands.register(identity_commands.app)
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 CreateTopics = Annotated[bool, typer.Option(help="First create the topics that are missing.")]

@@ -102,7 +102,10 @@ def _name(a: str, b: str) -> Level:
 
 @lru_cache(200_000)
 def _text(a: str, b: str) -> Level:
-    if a.replace(" ", "") == b.replace(" ", "") or sorted(a.split()) == sorted(b.split()):
+    spaced = " " in a or " " in b
+    if spaced and a.replace(" ", "") == b.replace(" ", ""):
+        return Level.SAME
+    if spaced and len(a) == len(b) and sorted(a.split()) == sorted(b.split()):
         return Level.SAME
     likeness = JaroWinkler.similarity(a, b)
     distance = OSA.distance(a, b, score_cutoff=4)
