@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from customeros.processors.profile.fold import newest_members
+from customeros.processors.profile.kept import newest_members
 from customeros.processors.profile.model import Contribution, Profile, canonical_bytes
 
 CONTRIBUTION_BYTES: Final = 16 * 1024

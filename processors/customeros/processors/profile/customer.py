@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from customeros.processors.profile.bounds import CONTRIBUTION_BYTES, STATE_BYTES, fitted_profile
-from customeros.processors.profile.fold import first_purposes
+from customeros.processors.profile.kept import first_purposes
 from customeros.processors.profile.merge import merge, merge_consent
 from customeros.processors.profile.model import (
     ConsentMark,

@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
 
+from customeros.processors.profile.kept import (
+    added_orders,
+    first_purposes,
+    newest,
+    newest_days,
+    newest_members,
+    newest_things,
+    newest_traits,
+    within_long,
+)
 from customeros.processors.profile.model import (
-    DAY_CURRENCIES,
     DAY_MS,
-    DAYS,
-    MAX_LONG,
     NAME_CHARACTERS,
     PURPOSE_CHARACTERS,
-    PURPOSES,
-    SET_MEMBERS,
-    THINGS,
     TIMELINE_ENTRIES,
     TRAIT_CHARACTERS,
-    TRAITS,
     ConsentMark,
     Fact,
     Profile,
@@ -38,14 +40,6 @@ _NOTHING: Final = (0, 0, 0)
 _NO_ORDERS: Final[tuple[int, dict[str, int]]] = (0, {})
 _COLUMN: Final = {OrderAction.PLACED: 0, OrderAction.REFUNDED: 1, OrderAction.CANCELLED: 2}
 _FAMILY: Final = {family: family.value for family in Family}
-
-
-class _Ordered(Protocol):
-    def __lt__(self, other: Any, /) -> bool: ...
-
-
-V = TypeVar("V")
-O = TypeVar("O", bound=_Ordered)  # noqa: E741
 
 
 def fold(profile: Profile, facts: Iterable[Fact]) -> Profile:
@@ -230,74 +224,10 @@ def fold_consent(
     return found if found is consent else first_purposes(found)
 
 
-def first_purposes(consent: dict[str, ConsentMark]) -> dict[str, ConsentMark]:
-    """The first by name, which never depends on what was decided; see `merge_consent`."""
-    if len(consent) <= PURPOSES:
-        return consent
-    return {purpose: consent[purpose] for purpose in sorted(consent)[:PURPOSES]}
-
-
-def newest(known: tuple[O, ...], more: Iterable[O], count: int) -> tuple[O, ...]:
-    """The greatest *count* of both, greatest first; *known* is so already."""
-    added = sorted(more, reverse=True)
-    if not known or not added or known[0] < added[-1]:
-        return (*added, *known)[:count]
-    return tuple(sorted({*added, *known}, reverse=True)[:count])
-
-
-def newest_things(known: Iterable[ThingMark], more: Iterable[ThingMark]) -> tuple[ThingMark, ...]:
-    """The newest word on each thing, newest first."""
-    by_id = {(thing.kind, thing.ref): thing for thing in known}
-    for thing in more:
-        other = by_id.get((thing.kind, thing.ref))
-        if other is None or thing > other:
-            by_id[thing.kind, thing.ref] = thing
-    return tuple(sorted(by_id.values(), reverse=True)[:THINGS])
-
-
-def added_orders(
-    one: tuple[int, dict[str, int]], other: tuple[int, dict[str, int]]
-) -> tuple[int, dict[str, int]]:
-    """The orders of a day and what they came to; of many currencies the first by code."""
-    sums = one[1].copy()
-    for currency, amount in other[1].items():
-        sums[currency] = within_long(sums.get(currency, 0) + amount)
-    if len(sums) > DAY_CURRENCIES:
-        sums = {currency: sums[currency] for currency in sorted(sums)[:DAY_CURRENCIES]}
-    return one[0] + other[0], sums
-
-
-def newest_days(days: dict[str, V]) -> dict[str, V]:
-    """The newest days; a dropped one has so many after it that it never comes back."""
-    if len(days) <= DAYS:
-        return days
-    return {day: days[day] for day in sorted(days, reverse=True)[:DAYS]}
-
-
-def newest_traits(traits: dict[str, TraitMark]) -> dict[str, TraitMark]:
-    """The newest traits, ties by name."""
-    if len(traits) <= TRAITS:
-        return traits
-    ranked = sorted(traits.items(), key=itemgetter(1, 0), reverse=True)
-    return dict(ranked[:TRAITS])
-
-
-def newest_members(members: dict[str, int], count: int = SET_MEMBERS) -> dict[str, int]:
-    """The members last seen, ties by name."""
-    if len(members) <= count:
-        return members
-    return dict(sorted(members.items(), key=itemgetter(1, 0), reverse=True)[:count])
-
-
 @lru_cache(maxsize=1024)
 def iso_date(day: int) -> str:
     """The date of the *day*-th day since 1970, which must be of the years 1 to 9999."""
     return date.fromordinal(_EPOCH_DAY + day).isoformat()
-
-
-def within_long(number: int) -> int:
-    """*number*, or the nearest that fits 64 bits."""
-    return max(-MAX_LONG, min(number, MAX_LONG))
 
 
 def _with_members(

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from customeros.processors.profile.fold import (
+from customeros.processors.profile.kept import (
     added_orders,
     newest,
     newest_days,

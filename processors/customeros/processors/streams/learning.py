@@ -7,7 +7,8 @@ from typing import NamedTuple
 import msgspec
 
 from customeros.processors.identity.rules import Rules
-from customeros.processors.profile.fold import first_purposes, fold, fold_consent
+from customeros.processors.profile.fold import fold, fold_consent
+from customeros.processors.profile.kept import first_purposes
 from customeros.processors.profile.model import NAME_CHARACTERS, ConsentMark, Fact, First
 from customeros.processors.streams.changes import contributed
 from customeros.processors.streams.identifier import (
