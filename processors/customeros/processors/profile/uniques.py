@@ -15,6 +15,7 @@ from typing import Final
 
 EXACT: Final = 64
 _HASH_BYTES: Final = 8
+_EXACT_BYTES: Final = EXACT * _HASH_BYTES
 _INDEX_BITS: Final = 10
 _REGISTERS: Final = 1 << _INDEX_BITS
 _RANK_BITS: Final = 8 * _HASH_BYTES - _INDEX_BITS
@@ -25,7 +26,14 @@ _SCALE: Final = 0.7213475204444817  # 1 / (2 ln 2)
 
 def noted(known: bytes, names: Iterable[str]) -> bytes:
     """The set *known* with *names* in it."""
-    return _with(known, {_hash(name) for name in names})
+    hashes = map(_hash, names)
+    if len(known) == _REGISTERS:
+        return _raised(known, hashes)
+    for each in hashes:
+        known = _inserted(known, each)
+        if len(known) > _EXACT_BYTES:
+            return _raised(_raised(bytes(_REGISTERS), _hashes(known)), hashes)
+    return known
 
 
 def union(sets: Iterable[bytes]) -> bytes:
@@ -67,6 +75,21 @@ def _with(known: bytes, hashes: set[bytes]) -> bytes:
     if len(hashes) <= EXACT:
         return b"".join(sorted(hashes))
     return _raised(bytes(_REGISTERS), hashes)
+
+
+def _inserted(known: bytes, each: bytes) -> bytes:
+    """Hashes with one more; an identifier sees few new ones at a time."""
+    low, high = 0, len(known) // _HASH_BYTES
+    while low < high:
+        middle = (low + high) // 2
+        if known[middle * _HASH_BYTES : (middle + 1) * _HASH_BYTES] < each:
+            low = middle + 1
+        else:
+            high = middle
+    at = low * _HASH_BYTES
+    if known[at : at + _HASH_BYTES] == each:
+        return known
+    return known[:at] + each + known[at:]
 
 
 def _hash(name: str) -> bytes:
