@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from confluent_kafka import (
-    ConsumerGroupTopicPartitions,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec
 
-from customeros.runtime.clients import admin, consumer, group_id
+from customeros.runtime.clients import admin, consumer
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.schemas.topics import (
@@ -73,11 +69,15 @@ def stage_lags(settings: Settings) -> dict[str, int]:
         ends = _ends(client, names)
         left: dict[str, dict[Place, Left]] = {}
         for stage, topics in READS.items():
-            committed = _committed(client, group_id(settings, stage))
-            left[stage] = {
-                (name, number): Left(max(committed.get((name, number), _FROM_START), first), end)
+            places = {
+                (name, number): found
                 for name in (prefix + topic.name for topic in topics)
-                for number, (first, end) in ends[name].items()
+                for number, found in ends[name].items()
+            }
+            committed = _committed(settings, stage, places)
+            left[stage] = {
+                place: Left(max(committed.get(place, _FROM_START), first), end)
+                for place, (first, end) in places.items()
             }
     except (KafkaException, KeyError) as error:
         raise Unavailable("kafka") from error
@@ -130,9 +130,12 @@ def _ends(client: AdminClient, topics: Iterable[str]) -> dict[str, dict[int, End
     return found
 
 
-def _committed(client: AdminClient, group: str) -> dict[Place, int]:
-    asked = client.list_consumer_group_offsets(
-        [ConsumerGroupTopicPartitions(group)], request_timeout=_ANSWER_SECONDS
-    )
-    places = asked[group].result().topic_partitions
-    return {(place.topic, place.partition): place.offset for place in places}
+def _committed(settings: Settings, group: str, places: Iterable[Place]) -> dict[Place, int]:
+    # Not the admin client's listing: librdkafka crashes there when the group's coordinator answers
+    # with an error, as it does while it starts (it hands that to a group that it has not joined).
+    member = consumer(settings, group)
+    try:
+        found = member.committed([TopicPartition(*place) for place in places], _ANSWER_SECONDS)
+    finally:
+        member.close()
+    return {(place.topic, place.partition): place.offset for place in found}
