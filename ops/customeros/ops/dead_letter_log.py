@@ -60,9 +60,11 @@ def read_dead_letters(settings: Settings) -> Iterator[Found]:
         reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in known])
         unread = set(known)
         while unread:
-            messages = reader.consume(_CHUNK, timeout=_ANSWER_SECONDS)
-            if not messages:
+            # It waits for a whole chunk; the first message is waited for, then what is there taken.
+            first = reader.poll(_ANSWER_SECONDS)
+            if first is None:
                 raise Unavailable("kafka")
+            messages = [first, *reader.consume(_CHUNK, timeout=0)]
             for message in messages:
                 error = message.error()
                 if error is None:

@@ -102,10 +102,11 @@ def _counted(settings: Settings, left: Mapping[Place, Left]) -> dict[Place, int]
             [TopicPartition(name, number, left[name, number].start) for name, number in left]
         )
         while unread:
-            messages = reader.consume(_MAY_BE_MARKERS, timeout=_ANSWER_SECONDS)
-            if not messages:
+            # `consume` waits for as many as it is asked for, so the first is waited for alone.
+            first = reader.poll(_ANSWER_SECONDS)
+            if first is None:
                 break
-            for message in messages:
+            for message in (first, *reader.consume(_MAY_BE_MARKERS, timeout=0)):
                 place = (message.topic() or "", message.partition() or 0)
                 if message.error() is not None:
                     unread.discard(place)
