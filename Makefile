@@ -60,6 +60,10 @@ lock: install ## resolve the dependencies anew into requirements/*.lock
 	@set -e; for l in "run --extra all" "dev --extra all --group dev"; do set -- $$l; n=$$1; shift; \
 	uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header -p 3.11 "$$@" pyproject.toml -o requirements/$$n.lock; done
 
+.PHONY: bench
+bench: install ## what an event costs on this machine: each stage, end to end, latency (15 minutes)
+	@python -m benchmarks all
+
 .PHONY: bench-identity
 bench-identity: .venv-bench/installed ## our suggestions beside splink and dedupe on public data sets
 	@PYTHONPATH=.:processors:schemas .venv-bench/bin/python -m benchmarks.identity

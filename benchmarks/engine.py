@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from benchmarks.engine_job import clicks
-from benchmarks.engine_ours import SOURCE
+from benchmarks.engine_job import SOURCE, clicks
 from benchmarks.machine import ROOT
 from benchmarks.progress import watch
 from benchmarks.report import Row, Section
@@ -29,11 +28,10 @@ def measure_engine(servers: Servers, *, events: int, run: int) -> Section:
     ensure_topics(settings, (changelog("engine-event"), changelog("engine-batch")))
     _produce(settings, events)
     few = events // _FAUST_SHARE
-    source = prefixed(settings, SOURCE)
     rows = [
         *_measure("ours, output per event", servers, settings, ("ours", "event"), events),
         *_measure("ours, output per key and batch", servers, settings, ("ours", "batch"), events),
-        *_measure("plain Faust, output per event", servers, settings, ("faust", source), few),
+        *_measure("plain Faust, output per event", servers, settings, ("faust",), few),
     ]
     plain = float(rows[-2]["CPU µs/event"])
     return Section(
@@ -52,13 +50,13 @@ def measure_engine(servers: Servers, *, events: int, run: int) -> Section:
 
 
 def _measure(
-    what: str, servers: Servers, settings: Settings, command: tuple[str, str], events: int
+    what: str, servers: Servers, settings: Settings, command: tuple[str, ...], events: int
 ) -> list[Row]:
-    engine, argument = command
+    engine, *arguments = command
     port = free_port()
     spec = Spec(
-        name=f"{engine}-{argument}",
-        argv=(sys.executable, "-m", f"benchmarks.engine_{engine}", argument),
+        name="-".join(command),
+        argv=(sys.executable, "-m", f"benchmarks.engine_{engine}", *arguments),
         env={
             **environment(settings),
             "CUSTOMEROS_METRICS__PORT": str(port),

@@ -1,4 +1,4 @@
-"""The job as a plain Faust agent with a table: `python -m benchmarks.engine_faust SOURCE`."""
+"""The job as a plain Faust agent with a table: `python -m benchmarks.engine_faust`."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from typing import Any
 import faust
 from prometheus_client import Gauge, start_http_server
 
-from benchmarks.engine_job import Sums, add, read_click, read_sums, write_sums
+from benchmarks.engine_job import OUTPUT, SOURCE, Sums, add, read_click, read_sums, write_sums
 from customeros.runtime.settings import Settings, read_settings
+from customeros.runtime.topics import prefixed
 
 STAGE = "engine-faust"
 
 
-def build(settings: Settings, source: str) -> faust.App:
+def build(settings: Settings) -> faust.App:
     """Faust's own table, changelog and delivery, with its defaults but for the fast start."""
     partitions = settings.kafka.partitions
     name = settings.kafka.topic_prefix + STAGE
@@ -33,7 +34,7 @@ def build(settings: Settings, source: str) -> faust.App:
         consumer_auto_offset_reset="earliest",
     )
     raw: Any = {"partitions": partitions, "key_serializer": "raw", "value_serializer": "raw"}
-    output = app.topic(f"{name}-output", **raw)
+    output = app.topic(prefixed(settings, OUTPUT), **raw)
     table = app.Table(f"{name}-sums", partitions=partitions, key_type=bytes, value_type=bytes)
     records = 0
 
@@ -48,19 +49,19 @@ def build(settings: Settings, source: str) -> faust.App:
 
     # Read when it is asked for: a metric counted up at each event would be part of the cost.
     Gauge("customeros_records_read_total", "records taken").set_function(lambda: records)
-    app.agent(app.topic(source, **raw))(add_all)
+    app.agent(app.topic(prefixed(settings, SOURCE), **raw))(add_all)
     return app
 
 
-def main(source: str) -> None:
+def main() -> None:
     """Run the worker."""
     settings = read_settings()
     settings.home.mkdir(parents=True, exist_ok=True)
-    app = build(settings, source)
+    app = build(settings)
     start_http_server(settings.metrics.port, addr=settings.metrics.host)
     sys.argv = [STAGE, "worker", "-l", "warn", "--without-web"]
     app.main()
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -9,7 +9,11 @@ from typing import Final
 import msgspec
 
 from benchmarks.traffic import skewed
+from customeros.schemas.event import Family
+from customeros.schemas.topics import CONTRIBUTIONS, EVENTS
 
+SOURCE: Final = EVENTS[Family.BEHAVIORAL]
+OUTPUT: Final = CONTRIBUTIONS
 _SEED: Final = 5
 _KEYS: Final = range(10_000)
 

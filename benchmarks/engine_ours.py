@@ -6,16 +6,12 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from benchmarks.engine_job import Sums, add, read_click
+from benchmarks.engine_job import OUTPUT, SOURCE, Sums, add, read_click
 from customeros.runtime.logs import configure_logs
 from customeros.runtime.settings import read_settings
 from customeros.runtime.stream import Batch, Output, State, struct_table
 from customeros.runtime.stream.worker import run_worker
-from customeros.schemas.event import Family
-from customeros.schemas.topics import CONTRIBUTIONS, EVENTS, Topic
 
-SOURCE: Final = EVENTS[Family.BEHAVIORAL]
-OUTPUT: Final = CONTRIBUTIONS
 _SUMS: Final = struct_table("sums", Sums)
 
 
@@ -41,14 +37,15 @@ class Summing:
             sums[key] = add(sums.get(key, Sums()), record.value)
             touched.add(key)
             if self._each:
-                yield self._output(OUTPUT, key, sums[key])
+                yield _output(key, sums[key])
         for key in touched:
             state.put(_SUMS, key, sums[key])
             if not self._each:
-                yield self._output(OUTPUT, key, sums[key])
+                yield _output(key, sums[key])
 
-    def _output(self, topic: Topic, key: bytes, value: Sums) -> Output:
-        return Output(topic, key, _SUMS.encode(value))
+
+def _output(key: bytes, value: Sums) -> Output:
+    return Output(OUTPUT, key, _SUMS.encode(value))
 
 
 def main(each: str) -> None:

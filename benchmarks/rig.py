@@ -16,9 +16,10 @@ from confluent_kafka import KafkaException, TopicPartition
 from benchmarks.traffic import Call
 from customeros.connectors.tracking import TrackingClient
 from customeros.ops import laptop
-from customeros.ops.lag import READS
+from customeros.ops.lag import READS, stage_lags
 from customeros.ops.stages import STAGES
 from customeros.runtime.clients import consumer
+from customeros.runtime.errors import Unavailable
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Api, ClickHouse, Collector, Kafka, Settings
 from customeros.runtime.stack.ports import free_port
@@ -132,6 +133,15 @@ def send_all(settings: Settings, calls: Sequence[Call], *, batch: int, connectio
     """Send them over so many connections at once; returns when the collector has all."""
     with ThreadPoolExecutor(connections) as pool:
         list(pool.map(lambda n: _send(settings, calls[n::connections], batch), range(connections)))
+
+
+def is_through(settings: Settings, *stages: str) -> bool:
+    """Whether these stages have committed all that there is for them to read."""
+    try:
+        lags = stage_lags(settings)
+    except Unavailable:
+        return False
+    return not any(lags[stage] for stage in stages)
 
 
 def tracking_client(settings: Settings, *, batch: int) -> TrackingClient:

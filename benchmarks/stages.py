@@ -8,11 +8,9 @@ from typing import Final
 
 from benchmarks.progress import cost, is_quiet, watch
 from benchmarks.report import Row, Section
-from benchmarks.rig import Servers, installation, running, send_all, specs_of
+from benchmarks.rig import Servers, installation, is_through, running, send_all, specs_of
 from benchmarks.traffic import Call, traffic
 from benchmarks.usage import usage
-from customeros.ops.lag import stage_lags
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 
 _SEED: Final = 3
@@ -84,15 +82,7 @@ def _stage(what: str, stage: str, servers: Servers, settings: Settings, events: 
         pace = watch(
             worker,
             servers,
-            done=lambda looks: is_quiet(looks) and _is_through(settings, stage),
+            done=lambda looks: is_quiet(looks) and is_through(settings, stage),
         )
     own, kafka, clickhouse = pace.rows(what, events)
     return [own, kafka, clickhouse] if stage == "sink-clickhouse" else [own, kafka]
-
-
-def _is_through(settings: Settings, stage: str) -> bool:
-    """Whether it has committed all that there is for it to read."""
-    try:
-        return stage_lags(settings)[stage] == 0
-    except Unavailable:
-        return False

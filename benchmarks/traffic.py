@@ -61,6 +61,8 @@ def traffic(seed: int, *, name: str = "b", now: bool = False) -> Iterator[Call]:
                 "ip": f"203.0.113.{number % 250}",
                 "library": {"name": "benchmarks", "version": "1.0.0"},
                 "locale": "en-GB",
+                "os": {"name": "Linux", "version": "6.1"},
+                "screen": {"width": 1920, "height": 1080, "density": 1},
                 "timezone": "Europe/London",
                 "userAgent": chance.choice(_BROWSERS),
                 "page": {

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from itertools import islice
-from typing import Final
+from typing import Final, TypeVar
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
@@ -13,13 +14,23 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from benchmarks.progress import cost, partitions_owned
 from benchmarks.report import Row, Section
-from benchmarks.rig import Running, Servers, installation, running_all, send_all, wait_until
+from benchmarks.rig import (
+    Running,
+    Servers,
+    installation,
+    is_through,
+    running_all,
+    send_all,
+    wait_until,
+)
 from benchmarks.traffic import traffic
-from benchmarks.usage import usage
+from benchmarks.usage import Usage, usage
 from customeros.ops.demo.checks import stored_counts
-from customeros.ops.lag import stage_lags
+from customeros.ops.lag import READS
 from customeros.ops.stages import STAGES
 from customeros.runtime.settings import Settings
+
+_T = TypeVar("_T")
 
 _SEED: Final = 4
 _WARM_UP_EVENTS: Final = 200
@@ -36,19 +47,22 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> Section:
     with running_all(settings) as processes:
         wait_until_opened(settings, processes)
         send_all(settings, warm_up, batch=100, connections=4)
-        _wait_until_arrived(settings, _WARM_UP_EVENTS)
+        _when_arrived(settings, _WARM_UP_EVENTS, time.monotonic)
         pids = {
             **{name: process.pid for name, process in processes.items()},
             "kafka": servers.kafka.pid,
             "clickhouse": servers.clickhouse.pid,
             "client (this process)": os.getpid(),
         }
-        before = {name: usage(pid) for name, pid in pids.items()}
-        began = time.monotonic()
+
+        def moment() -> tuple[float, dict[str, Usage]]:
+            return time.monotonic(), {name: usage(pid) for name, pid in pids.items()}
+
+        began, before = moment()
         send_all(settings, calls, batch=100, connections=4)
         sent = time.monotonic() - began
-        seconds = _wait_until_arrived(settings, _WARM_UP_EVENTS + events) - began
-        after = {name: usage(pid) for name, pid in pids.items()}
+        arrived, after = _when_arrived(settings, _WARM_UP_EVENTS + events, moment)
+    seconds = arrived - began
     used = {name: cost(before[name], after[name], events) for name in pids}
     whole: Row = {
         "what": "end to end",
@@ -85,7 +99,7 @@ def wait_until_opened(settings: Settings, processes: dict[str, Running]) -> None
         )
 
 
-def _wait_until_arrived(settings: Settings, events: int) -> float:
+def _when_arrived(settings: Settings, events: int, moment: Callable[[], _T]) -> _T:
     """The moment from which on all was there; returns when no stage has anything left to do."""
     with clickhouse_connect.get_client(
         dsn=settings.clickhouse_url, database=settings.clickhouse.database
@@ -97,8 +111,8 @@ def _wait_until_arrived(settings: Settings, events: int) -> float:
                 what="all events arrive",
                 every=_POLL_SECONDS,
             )
-            arrived = time.monotonic()
-            if not any(stage_lags(settings).values()):
+            arrived = moment()
+            if is_through(settings, *READS):
                 return arrived
 
 

@@ -1,0 +1,143 @@
+"""The benchmarks run, print their tables and leave nothing behind; no figure is judged."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STREAM = 20_000
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for `python -m benchmarks`, which runs in the checkout."""
+    monkeypatch.syspath_prepend(str(ROOT))
+
+
+@pytest.mark.integration
+def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(tmp_path: Path) -> None:
+    """On a tiny size, where the figures mean nothing."""
+    measured = run_benchmarks(tmp_path, "all", "--events", "500", "--seconds", "1")
+
+    titles = [section["title"] for section in measured["sections"]]
+    assert titles == ["Stages", "End to end", "Engine", "Latency", "Lines of code by room"]
+    stages, whole, engine, latency, _ = (s["rows"] for s in measured["sections"])
+    assert [row["what"] for row in stages if "events" in row] == [
+        "collector: single calls",
+        "collector: batches of 100",
+        "resolve: events",
+        "graph",
+        "resolve: assignments",
+        "state",
+        "sink",
+    ]
+    assert all(row["events/s"] > 0 for row in (*stages, *engine) if "events" in row)
+    assert whole[0]["CPU µs/event"] > 0
+    assert [row["events"] for row in latency] == [100, 100, 100]
+    assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_what_was_measured_says_where_and_of_what(tmp_path: Path) -> None:
+    measured = run_benchmarks(tmp_path, "loc")
+
+    assert set(measured["measured"]) >= {"commit", "cpus", "model", "memory_mb", "command", "date"}
+    (rooms,) = measured["sections"]
+    assert next(row for row in rooms["rows"] if row["room"] == "schemas")["lines"] > 500
+
+
+def test_the_traffic_is_the_same_for_every_run() -> None:
+    assert some_traffic(500) == some_traffic(500)
+
+
+def test_the_traffic_is_as_promised() -> None:
+    """About 600 B a call, five families, 10 % new identifiers, 2 % merges, and heavy users."""
+    calls = some_traffic(STREAM)
+
+    size = sum(len(msgspec.json.encode(call)) for call in calls) / STREAM
+    assert 550 < size < 700
+    kinds = {call.get("event", call["type"]) for call in calls}
+    assert kinds >= {"page", "identify", "Order Completed", "Message Received", "Product Shared"}
+    said = [identifiers_of(call) for call in calls]
+    assert 0.08 < len({name for names in said for name in names}) / STREAM < 0.12
+    log_ins = [call for call in calls if "email" in call.get("traits", {})]
+    first = len({call["userId"] for call in log_ins})
+    assert 0.015 < (len(log_ins) - first) / STREAM < 0.025
+    by_user: dict[str, int] = {}
+    for call in calls:
+        if "userId" in call:
+            by_user[call["userId"]] = by_user.get(call["userId"], 0) + 1
+    assert max(by_user.values()) > 10 * sum(by_user.values()) / len(by_user)
+
+
+def test_medians_are_taken_figure_by_figure() -> None:
+    from benchmarks.report import Section, median_of
+
+    runs = [Section("t", "n.", [{"what": "a", "events": e, "s": s}]) for e, s in RUNS]
+
+    assert median_of(runs) == Section(
+        "t", "n. Median of 3 runs.", [{"what": "a", "events": 20, "s": 2.0}]
+    )
+
+
+def test_the_pace_is_taken_between_the_first_and_the_last_record() -> None:
+    """Waiting before and after costs nothing in it."""
+    from benchmarks.progress import Look, pace_of
+    from benchmarks.usage import Usage
+
+    looks = [
+        Look(at, records, {"worker": Usage(cpu, 1)})
+        for at, records, cpu in (
+            (0.0, 0, 5.0),
+            (9.0, 200, 6.0),
+            (10.0, 600, 6.5),
+            (11.0, 1_000, 7.0),
+            (20.0, 1_000, 7.1),
+        )
+    ]
+
+    (row,) = pace_of(looks).rows("work", 500)
+
+    assert row["seconds"] == pytest.approx(2.0 / 0.8)
+    assert row["events/s"] == pytest.approx(200)
+    assert row["CPU µs/event"] == pytest.approx(1.0 / 400 * 1e6)
+
+
+RUNS = ((10, 1.0), (30, 5.0), (20, 2.0))
+
+
+def some_traffic(count: int) -> list[dict[str, Any]]:
+    from benchmarks.traffic import traffic
+
+    return list(islice(traffic(7), count))
+
+
+def identifiers_of(call: dict[str, Any]) -> list[str]:
+    found = (call.get("userId"), call.get("anonymousId"), call.get("traits", {}).get("email"))
+    return [name for name in found if name]
+
+
+def run_benchmarks(folder: Path, *arguments: str) -> dict[str, Any]:
+    """What the command wrote, with a folder for its temporary files."""
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments, "--json", str(folder / "measured.json")],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads((folder / "measured.json").read_text())
+    assert all(f"### {section['title']}" in done.stdout for section in found["sections"])
+    return found
