@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 from confluent_kafka.admin import (
     AdminClient,
     NewTopic,
@@ -117,6 +117,13 @@ def produce_transaction(
 def _write(
     producer: Producer, topic: str, records: Iterable[tuple[bytes | None, bytes | None]]
 ) -> None:
+    refused: list[str] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            refused.append(error.name())
+
     for key, value in records:
-        producer.produce(topic, key=key, value=value)
+        producer.produce(topic, key=key, value=value, on_delivery=delivered)
     assert producer.flush(30) == 0
+    assert not refused
