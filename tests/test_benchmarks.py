@@ -24,6 +24,7 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(1800)
 def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(tmp_path: Path) -> None:
     """On a tiny size, where the figures mean nothing."""
     measured = run_benchmarks(tmp_path, "all", "--events", "500", "--seconds", "1")
