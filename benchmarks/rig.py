@@ -11,26 +11,22 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
 
-from confluent_kafka import KafkaException, TopicPartition
-
 from benchmarks.traffic import Call
 from customeros.connectors.tracking import TrackingClient
 from customeros.ops import laptop
-from customeros.ops.lag import READS, stage_lags
+from customeros.ops.lag import stage_lags
 from customeros.ops.stages import STAGES
-from customeros.runtime.clients import consumer
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Api, ClickHouse, Collector, Kafka, Settings
 from customeros.runtime.stack.ports import free_port
 from customeros.runtime.stack.processes import Spec, answers, embedded_specs, spawn, tail
-from customeros.runtime.topics import ensure_topics, prefixed
-from customeros.schemas.topics import CUSTOMER_STATE, all_topics
+from customeros.runtime.topics import ensure_topics
+from customeros.schemas.topics import all_topics
 
 # A cold cache fetches Kafka's jars first.
 _START_SECONDS: Final = 300.0
 _POLL_SECONDS: Final = 0.02
-_ANSWER_SECONDS: Final = 10.0
 
 
 class Running(NamedTuple):
@@ -82,12 +78,6 @@ def installation(servers: Servers, name: str) -> Settings:
     )
     read_secrets(settings)
     ensure_topics(settings, all_topics(STAGES))
-    for group in READS:
-        wait_until(
-            lambda group=group: _has_coordinator(settings, group),  # type: ignore[misc]
-            seconds=_START_SECONDS,
-            what="Kafka coordinates groups",
-        )
     return settings
 
 
@@ -169,22 +159,6 @@ def wait_until(
 def _send(settings: Settings, calls: Sequence[Call], batch: int) -> None:
     with tracking_client(settings, batch=batch) as client:
         client.send_all(calls)
-
-
-def _has_coordinator(settings: Settings, group: str) -> bool:
-    """
-    Whether the broker already answers for the group.
-
-    An admin client that asks too early ends the process: librdkafka issue 5040.
-    """
-    reader = consumer(settings, group)
-    try:
-        place = TopicPartition(prefixed(settings, CUSTOMER_STATE), 0)
-        return bool(reader.committed([place], timeout=_ANSWER_SECONDS))
-    except KafkaException:
-        return False
-    finally:
-        reader.close()
 
 
 def _answers(child: subprocess.Popen[bytes], spec: Spec, log: Path) -> bool:
