@@ -78,14 +78,14 @@ def read_freshness(settings: Settings) -> Freshness | None:
         )
     """  # noqa: S608 - a constant
     try:
-        client = clickhouse_connect.get_client(
+        with clickhouse_connect.get_client(
             dsn=settings.clickhouse_url,
             username=settings.clickhouse.user,
             password=settings.clickhouse.password.get_secret_value(),
             database=settings.clickhouse.database,
             connect_timeout=2,
-        )
-        ((milliseconds, count),) = client.query(query).result_rows
+        ) as client:
+            ((milliseconds, count),) = client.query(query).result_rows
     except (ClickHouseError, OSError):
         return None
     return Freshness(milliseconds[0] / 1000, milliseconds[1] / 1000) if count else None

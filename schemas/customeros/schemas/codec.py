@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -161,5 +161,3 @@ ASSIGNMENT: Final = AvroCodec("assignment", Assignment)
 IDENTITY_LINK: Final = AvroCodec("identity_link", IdentityLink)
 IDENTITY_CHANGE: Final = AvroCodec("identity_change", IdentityChange)
 DEAD_LETTER: Final = AvroCodec("dead_letter", DeadLetter)
-
-Decoder = Callable[[bytes], Any]

@@ -8,8 +8,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -197,15 +196,10 @@ def _replay(settings: Settings, write_key: str, examples: Path) -> tuple[int, in
     return len(ids), len(set(ids))
 
 
-@contextmanager
-def _clickhouse(settings: Settings) -> Iterator[Client]:
-    client = clickhouse_connect.get_client(
+def _clickhouse(settings: Settings) -> Client:
+    return clickhouse_connect.get_client(
         dsn=settings.clickhouse_url, database=settings.clickhouse.database
     )
-    try:
-        yield client
-    finally:
-        client.close()
 
 
 def _wait_until_arrived(settings: Settings, client: Client, events: int) -> None:
