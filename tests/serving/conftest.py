@@ -22,7 +22,7 @@ from customeros.schemas.topics import topic_key
 from customeros.sdk import Customers
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
-from customeros.serving.identity import IdentityKnowledge, Links
+from customeros.serving.identity import Changes, IdentityKnowledge, Links
 from customeros.serving.registry import ReadOnlyRegistry
 from support.customers import WORKSPACE, WORKSPACE_KEY, copy_of
 from support.events import ListedEvents
@@ -40,7 +40,7 @@ class World:
         self.events = ListedEvents()
         self.ready = True
         self.links = Links()
-        self.changes: dict[bytes, bytes] = {}
+        self.changes = Changes()
         self.told: list[Evidence] = []
 
     def know(self, *values: CustomerState | Assignment) -> None:

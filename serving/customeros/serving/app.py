@@ -20,7 +20,7 @@ from customeros.runtime.errors import Unavailable
 from customeros.runtime.metrics import REQUEST_SECONDS, REQUESTS
 from customeros.serving.answers import Refused, answer, failure, refused, unavailable
 from customeros.serving.customers import CustomerAnswers, Knowledge
-from customeros.serving.identity import IdentityAnswers, IdentityKnowledge
+from customeros.serving.identity import IdentityKnowledge, identity_routes
 from customeros.serving.registry import ReadOnlyRegistry
 
 STAGE: Final = "api"
@@ -53,17 +53,10 @@ def build_api(
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     customers = CustomerAnswers(knowledge)
-    asked = IdentityAnswers(customers, identity)
     return Starlette(
         routes=[
-            Route("/v1/customers/{who}/evidence", asked.evidence),
+            *identity_routes(customers, identity),
             Route("/v1/customers/{who:path}", customers.__call__),
-            Route("/v1/why", asked.why),
-            Route("/v1/identity/conflicts", asked.conflicts),
-            Route("/v1/identity/changes", asked.changes),
-            Route("/v1/identity/split", asked.split, methods=["POST"]),
-            Route("/v1/identity/join", asked.join, methods=["POST"]),
-            Route("/v1/identity/undo", asked.undo, methods=["POST"]),
             Route("/registry", registry.__call__, methods=_REGISTRY_METHODS),
             Route("/registry/{path:path}", registry.__call__, methods=_REGISTRY_METHODS),
             Route("/healthz", healthz),

@@ -21,7 +21,7 @@ from customeros.sdk import Customers, LiveCopy
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
 from customeros.serving.events import ClickHouseEvents
-from customeros.serving.identity import IdentityKnowledge, Links
+from customeros.serving.identity import Changes, IdentityKnowledge, Links
 from customeros.serving.identity.telling import Telling
 from customeros.serving.registry import ReadOnlyRegistry
 
@@ -41,7 +41,7 @@ def run_api(settings: Settings) -> int:
     config, secrets = read_config(settings), read_secrets(settings)
     prefix = settings.kafka.topic_prefix
     listening = _listen(settings)
-    evidence, made = Links(), dict[bytes, bytes]()
+    evidence, made = Links(), Changes()
     copies = [
         LiveCopy(prefix + topic.name, settings.kafka_client, store=store)
         for topic, store in (

@@ -1,6 +1,8 @@
 """Why somebody is one customer, who is kept apart, and changing it by hand."""
 
-from customeros.serving.identity.answers import IdentityAnswers, IdentityKnowledge
+from customeros.serving.identity.changes import Changes
+from customeros.serving.identity.inquiry import IdentityKnowledge
 from customeros.serving.identity.links import Links
+from customeros.serving.identity.routes import identity_routes
 
-__all__ = ["IdentityAnswers", "IdentityKnowledge", "Links"]
+__all__ = ["Changes", "IdentityKnowledge", "Links", "identity_routes"]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Iterator, MutableMapping, Sequence
 
-from customeros.schemas.codec import ASSIGNMENT, IDENTITY_CHANGE, IDENTITY_LINK
+from customeros.schemas.codec import ASSIGNMENT, IDENTITY_LINK
 from customeros.schemas.identifier import IdentifierKey, customer_id
 from customeros.schemas.identity import IdentityChange, IdentityLink
 from customeros.schemas.topics import topic_key
 from customeros.sdk.lookup import Copy
+from customeros.serving.identity.changes import Changes
 
 
 class Links(MutableMapping[bytes, bytes]):
@@ -72,21 +73,11 @@ class Links(MutableMapping[bytes, bytes]):
 class WorkspaceGraph:
     """One workspace's public evidence, assignments and changes."""
 
-    def __init__(
-        self,
-        workspace: str,
-        links: Links,
-        assignments: Copy,
-        changes: Callable[[], list[IdentityChange]],
-    ) -> None:
+    def __init__(self, workspace: str, links: Links, assignments: Copy, changes: Changes) -> None:
         self.workspace = workspace
         self._links = links
         self._assignments = assignments
-        self._splits: dict[str, list[IdentityChange]] = {}
-        for said in changes():
-            if said.workspace == workspace and said.on and said.kind == "split":
-                for key in (*said.left, *said.right):
-                    self._splits.setdefault(key, []).append(said)
+        self._changes = changes
 
     def links(self, key: str) -> list[IdentityLink]:
         return self._links.naming(self.workspace, key)
@@ -94,8 +85,8 @@ class WorkspaceGraph:
     def quarantined(self, key: str) -> bool:
         return self._links.quarantined(self.workspace, key)
 
-    def splits(self, key: str) -> list[IdentityChange]:
-        return self._splits.get(key, [])
+    def splits(self, key: str) -> Sequence[IdentityChange]:
+        return self._changes.splits(self.workspace, key)
 
     def customer(self, key: str) -> str:
         raw = self._assignments.get(topic_key(self.workspace, key))
@@ -107,13 +98,6 @@ class WorkspaceGraph:
         """How often *key* was erased."""
         raw = self._assignments.get(topic_key(self.workspace, key))
         return 0 if raw is None else ASSIGNMENT.decode(raw).epoch
-
-
-def changes_in(copy: MutableMapping[bytes, bytes]) -> list[IdentityChange]:
-    """Every change by hand, the newest first."""
-    values = [copy.get(name) for name in list(copy)]
-    found = [IDENTITY_CHANGE.decode(value) for value in values if value is not None]
-    return sorted(found, key=lambda one: (one.version, one.change_id), reverse=True)
 
 
 def _ends(name: bytes) -> tuple[bytes, ...]:

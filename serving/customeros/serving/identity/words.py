@@ -74,6 +74,16 @@ def remedy(obstacle: Obstacle) -> str:
             return "an event that names both, or: customeros join A B --why TEXT"
 
 
+def apart(obstacle: Obstacle) -> dict[str, str]:
+    """The same as fields of an answer."""
+    return {
+        "reason": obstacle.reason,
+        "detail": obstacle.detail,
+        "text": obstacle_text(obstacle),
+        "remedy": remedy(obstacle),
+    }
+
+
 def obstacle_of(link: IdentityLink) -> Obstacle:
     """Why *link* joined nobody."""
     return Obstacle(link.refused or NO_EVIDENCE, link.detail, link)

@@ -1,0 +1,157 @@
+"""Answers what people changed, and changes it: split, join, undo."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import anyio
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from customeros.processors.identity import by_hand
+from customeros.processors.identity.by_hand import Change, Impossible
+from customeros.schemas.identity import Evidence, IdentityChange
+from customeros.serving.answers import Refused, answer
+from customeros.serving.identity.inquiry import Door
+from customeros.serving.identity.orders import read_order
+from customeros.serving.render import time_text
+
+_MAX_WHY_CHARACTERS: Final = 500
+_MAX_BY_CHARACTERS: Final = 100
+_EFFECTIVE_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 0.02
+
+
+class SplitOrder(msgspec.Struct, forbid_unknown_fields=True):
+    customer: str
+    identifiers: list[str]
+    why: str
+    by: str = "api"
+
+
+class JoinOrder(msgspec.Struct, forbid_unknown_fields=True):
+    a: str
+    b: str
+    why: str
+    by: str = "api"
+
+
+class UndoOrder(msgspec.Struct, forbid_unknown_fields=True):
+    change_id: str
+    by: str = "api"
+
+
+class ByHandAnswers:
+    """A change that is refused changes nothing."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._know = door.know
+
+    async def changes(self, request: Request) -> Response:
+        """`GET /v1/identity/changes`."""
+        asked = self._door.enter(request)
+        made = self._know.changes.newest_first(asked.workspace.name)
+        names = asked.names([key for one in made for key in (*one.left, *one.right)])
+        return answer({"changes": [_change(one, names) for one in made]})
+
+    async def split(self, request: Request) -> Response:
+        """`POST /v1/identity/split`."""
+        asked = self._door.enter(request)
+        order = await read_order(request, SplitOrder)
+        side = asked.side(order.customer)
+        leaving = [asked.key_of(text) for text in order.identifiers]
+        change = _new_change("split", order.by, order.why)
+        return await self._make(
+            lambda: by_hand.split(asked.graph, side.members, leaving, change, asked.workspace.name)
+        )
+
+    async def join(self, request: Request) -> Response:
+        """`POST /v1/identity/join`."""
+        asked = self._door.enter(request)
+        order = await read_order(request, JoinOrder)
+        graph, one, other = asked.graph, asked.side(order.a), asked.side(order.b)
+        change = _new_change("join", order.by, order.why)
+        ends = (
+            by_hand.endpoint(one.key, one.type, graph.epoch(one.key), one.first_seen_at),
+            by_hand.endpoint(other.key, other.type, graph.epoch(other.key), other.first_seen_at),
+        )
+        return await self._make(
+            lambda: by_hand.join(
+                graph,
+                ends,
+                members=(one.members, other.members),
+                types={**one.types, **other.types},
+                rules=asked.rules,
+                change=change,
+            )
+        )
+
+    async def undo(self, request: Request) -> Response:
+        """`POST /v1/identity/undo`."""
+        asked = self._door.enter(request)
+        order = await read_order(request, UndoOrder)
+        made = asked.change(order.change_id)
+        if made is None:
+            raise Refused(404, "unknown_change", "no change has this id")
+        ends = {
+            key: (asked.type_of(key), asked.graph.epoch(key)) for key in (*made.left, *made.right)
+        }
+        return await self._make(lambda: by_hand.undo(made, order.by, _now(), ends))
+
+    async def _make(self, decide: Callable[[], Evidence]) -> Response:
+        """Tell what was decided, and wait until the graph has taken it."""
+        try:
+            evidence = decide()
+        except Impossible as refusal:
+            raise Refused(409, refusal.code, str(refusal)) from None
+        await self._know.tell(evidence)
+        change_id, version = _named(evidence)
+        effective = False
+        with anyio.move_on_after(_EFFECTIVE_SECONDS):
+            while not (effective := self._taken(evidence.workspace, change_id, version)):
+                await anyio.sleep(_LOOK_SECONDS)
+        return answer({"change_id": change_id, "effective": effective})
+
+    def _taken(self, workspace: str, change_id: str, version: int) -> bool:
+        made = self._know.changes.of(workspace, change_id)
+        return made is not None and made.version >= version
+
+
+def _named(evidence: Evidence) -> tuple[str, int]:
+    """Id and version of the change that *evidence* makes."""
+    if evidence.cut is not None:
+        return evidence.cut.cut_id, evidence.cut.version
+    assert evidence.join is not None  # noqa: S101 - nothing else is decided here
+    return evidence.join.change_id, evidence.join.version
+
+
+def _change(one: IdentityChange, names: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "change_id": one.change_id,
+        "kind": one.kind,
+        "on": one.on,
+        "left": [names.get(key, f"({key})") for key in one.left],
+        "right": [names.get(key, f"({key})") for key in one.right],
+        "by": one.by,
+        "why": one.why,
+        "made_at": time_text(one.made_at),
+        "undone_by": one.undone_by,
+        "undone_at": None if one.on else time_text(one.version),
+    }
+
+
+def _new_change(kind: str, by: str, text: str) -> Change:
+    if not text.strip() or len(text) > _MAX_WHY_CHARACTERS or len(by) > _MAX_BY_CHARACTERS:
+        raise Refused(
+            400, "malformed_order", f"say why, in at most {_MAX_WHY_CHARACTERS} characters"
+        )
+    return Change(f"{kind}-{secrets.token_hex(5)}", by, text.strip(), _now())
+
+
+def _now() -> int:
+    return int(time.time() * 1000)

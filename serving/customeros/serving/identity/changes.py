@@ -1,0 +1,77 @@
+"""What people changed, of all workspaces, in memory: found by id, or by whom a split names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, MutableMapping
+
+from customeros.processors.identity.public import SPLIT
+from customeros.schemas.codec import IDENTITY_CHANGE
+from customeros.schemas.identity import IdentityChange
+from customeros.schemas.topics import topic_key
+
+
+class Changes(MutableMapping[bytes, bytes]):
+    """
+    Values of `identity.changes` by key, as a `LiveCopy` stores them, with an index.
+
+    Written by one thread and read by others: an index entry is replaced, never changed.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._splits: dict[bytes, tuple[IdentityChange, ...]] = {}
+
+    def __getitem__(self, name: bytes) -> bytes:
+        return self._values[name]
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        if name in self._values:
+            self._forget(name)
+        self._values[name] = value
+        said = IDENTITY_CHANGE.decode(value)
+        if _holds(said):
+            for key in _named(said):
+                self._splits[key] = (*self._splits.get(key, ()), said)
+
+    def __delitem__(self, name: bytes) -> None:
+        self._forget(name)
+        del self._values[name]
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(list(self._values))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def of(self, workspace: str, change_id: str) -> IdentityChange | None:
+        """The change of this id."""
+        value = self._values.get(topic_key(workspace, change_id))
+        return None if value is None else IDENTITY_CHANGE.decode(value)
+
+    def splits(self, workspace: str, key: str) -> tuple[IdentityChange, ...]:
+        """Those in force that name the identifier *key*."""
+        return self._splits.get(topic_key(workspace, key), ())
+
+    def newest_first(self, workspace: str) -> list[IdentityChange]:
+        """Every change of the workspace."""
+        start = topic_key(workspace, "")
+        values = [self._values.get(name) for name in self if name.startswith(start)]
+        found = [IDENTITY_CHANGE.decode(value) for value in values if value is not None]
+        return sorted(found, key=lambda one: (one.version, one.change_id), reverse=True)
+
+    def _forget(self, name: bytes) -> None:
+        said = IDENTITY_CHANGE.decode(self._values[name])
+        for key in _named(said) if _holds(said) else ():
+            left = tuple(one for one in self._splits[key] if one.change_id != said.change_id)
+            if left:
+                self._splits[key] = left
+            else:
+                del self._splits[key]
+
+
+def _holds(said: IdentityChange) -> bool:
+    return said.on and said.kind == SPLIT
+
+
+def _named(said: IdentityChange) -> list[bytes]:
+    return [topic_key(said.workspace, key) for key in (*said.left, *said.right)]

@@ -1,0 +1,26 @@
+"""Which path about identity is answered by what."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from customeros.serving.customers import CustomerAnswers
+from customeros.serving.identity.by_hand import ByHandAnswers
+from customeros.serving.identity.conflicts import ConflictAnswers
+from customeros.serving.identity.inquiry import Door, IdentityKnowledge
+from customeros.serving.identity.why import WhyAnswers
+
+
+def identity_routes(customers: CustomerAnswers, know: IdentityKnowledge) -> list[Route]:
+    """To be asked before the paths of a customer, one of which is here."""
+    door = Door(customers, know)
+    why, made = WhyAnswers(door), ByHandAnswers(door)
+    return [
+        Route("/v1/customers/{who}/evidence", why.evidence),
+        Route("/v1/why", why.why),
+        Route("/v1/identity/conflicts", ConflictAnswers(door).__call__),
+        Route("/v1/identity/changes", made.changes),
+        Route("/v1/identity/split", made.split, methods=["POST"]),
+        Route("/v1/identity/join", made.join, methods=["POST"]),
+        Route("/v1/identity/undo", made.undo, methods=["POST"]),
+    ]
