@@ -18,7 +18,7 @@ STAGE = "engine-faust"
 def build(settings: Settings) -> faust.App:
     """Faust's own table, changelog and delivery, with its defaults but for the fast start."""
     partitions = settings.kafka.partitions
-    name = settings.kafka.topic_prefix + STAGE
+    name = settings.prefix + STAGE
     app = faust.App(
         name,
         broker=f"kafka://{settings.bootstrap}",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 from confluent_kafka.cimpl import NewTopic
 
-from customeros.runtime.clients import admin
+from customeros.runtime.clients import admin, group_id
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.settings import Kafka, Settings
 from customeros.runtime.topics import check_topics, ensure_topics, find_topics, prefixed
-from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, EVIDENCE
+from customeros.schemas.event import Family
+from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, EVENTS, EVIDENCE, changelog
 from support.ports import free_port
 from support.waiting import until
 
@@ -23,6 +24,44 @@ def test_a_topics_name_has_the_prefix() -> None:
     assert prefixed(Settings(kafka=Kafka(topic_prefix="blue.")), EVIDENCE) == (
         "blue.identity.evidence"
     )
+
+
+def test_only_what_is_derived_is_named_after_its_generation() -> None:
+    """Events and dead letters are one log, whichever generation reads it."""
+    first, second = (Settings(kafka=Kafka(topic_prefix="blue."), generation=n) for n in (1, 2))
+
+    assert prefixed(first, EVIDENCE) == "blue.identity.evidence"
+    assert prefixed(second, EVIDENCE) == "blue.g2.identity.evidence"
+    assert prefixed(second, changelog("state")) == "blue.g2.state-changelog"
+    for topic in (*EVENTS.values(), DEAD_LETTERS):
+        assert prefixed(second, topic) == prefixed(first, topic)
+
+
+def test_generations_share_no_group_no_store_and_no_database() -> None:
+    first, second = (Settings(generation=n) for n in (1, 2))
+
+    assert (group_id(first, "state"), group_id(second, "state")) == ("state", "g2.state")
+    assert (first.prefix, second.prefix) == ("", "g2.")
+    assert (first.database, second.database) == ("customeros", "customeros_g2")
+
+
+@pytest.mark.integration
+def test_events_stay_as_long_as_is_said_also_in_topics_that_are_there(settings: Settings) -> None:
+    """And what nothing is said of stays as somebody has set it."""
+    orders, days = EVENTS[Family.TRANSACTIONAL], 86_400_000
+
+    def kept(settings: Settings) -> int:
+        ensure_topics(settings, [orders])
+        return find_topics(settings, [orders])[orders].retention_ms
+
+    def said(value: int | None) -> Settings:
+        kafka = settings.kafka.model_copy(update={"events_days": value})
+        return settings.model_copy(update={"kafka": kafka})
+
+    assert kept(said(None)) == 30 * days
+    assert kept(said(400)) == 400 * days
+    assert kept(said(None)) == 400 * days
+    assert kept(said(0)) == -1
 
 
 @pytest.mark.integration

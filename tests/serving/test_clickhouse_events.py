@@ -64,7 +64,7 @@ def settings(clickhouse_url: str, clickhouse_database: str) -> Settings:
 
 @pytest.fixture
 def events(settings: Settings) -> ClickHouseEvents:
-    return ClickHouseEvents(settings.clickhouse_url, settings.clickhouse)
+    return ClickHouseEvents(settings)
 
 
 def test_an_event_comes_back_as_it_was_sent(settings: Settings, events: ClickHouseEvents) -> None:
@@ -120,7 +120,7 @@ def holding(request: pytest.FixtureRequest) -> Callable[[Sequence[Event]], Event
 
     def build(given: Sequence[Event]) -> Events:
         fill(settings, given)
-        return ClickHouseEvents(settings.clickhouse_url, settings.clickhouse)
+        return ClickHouseEvents(settings)
 
     return build
 
@@ -182,7 +182,7 @@ def test_a_server_without_tables_is_asked_again_later(events: ClickHouseEvents) 
 
 def test_a_server_that_is_away_is_asked_again_later() -> None:
     """Within seconds, and without a connection that is kept half-made."""
-    away = ClickHouseEvents(f"http://127.0.0.1:{free_port()}", ClickHouse())
+    away = ClickHouseEvents(Settings(clickhouse=ClickHouse(url=f"http://127.0.0.1:{free_port()}")))
 
     for _ in range(2):
         with pytest.raises(Unavailable):

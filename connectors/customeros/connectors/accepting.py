@@ -26,6 +26,7 @@ from customeros.runtime import metrics
 from customeros.runtime.config import Config
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
+from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import DEAD_LETTER, EVENT
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.topics import DEAD_LETTERS, EVENTS, topic_key
@@ -68,9 +69,8 @@ class Accepting:
             for workspace in config.workspaces.values()
             for source in workspace.sources.values()
         }
-        prefix = settings.kafka.topic_prefix
-        self._topics = {family: prefix + topic.name for family, topic in EVENTS.items()}
-        self._dead_letters = prefix + DEAD_LETTERS.name
+        self._topics = {family: prefixed(settings, topic) for family, topic in EVENTS.items()}
+        self._dead_letters = prefixed(settings, DEAD_LETTERS)
 
     async def accept(self, path: str, asked: Headers, receive: Receive) -> Answer:
         """The answer to a POST; 200 says that Kafka has every call, as event or as dead letter."""

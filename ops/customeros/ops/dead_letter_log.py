@@ -13,6 +13,7 @@ from customeros.runtime.config import Config
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.secrets import Secrets
 from customeros.runtime.settings import Settings
+from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import DEAD_LETTER, EVENT, EVIDENCE, AvroCodec, Undecodable
 from customeros.schemas.dead_letter import DeadLetter, Origin
 from customeros.schemas.topics import (
@@ -20,6 +21,7 @@ from customeros.schemas.topics import (
     DEAD_LETTERS,
     EVENTS,
     SIGHTINGS,
+    Topic,
     topic_key,
 )
 from customeros.schemas.topics import (
@@ -31,11 +33,11 @@ _CHUNK: Final = 1_000
 
 # Where a record may go again, and what it must be: what reads these takes a repeated record once.
 # The other topics hold outcomes, where it would count twice or stand for a newer one.
-_INPUTS: Final[Mapping[str, AvroCodec[Any] | None]] = {
-    **{topic.name: EVENT for topic in EVENTS.values()},
-    EVIDENCE_TOPIC.name: EVIDENCE,
-    SIGHTINGS.name: None,
-    CONTRIBUTIONS.name: None,
+_INPUTS: Final[Mapping[Topic, AvroCodec[Any] | None]] = {
+    **dict.fromkeys(EVENTS.values(), EVENT),
+    EVIDENCE_TOPIC: EVIDENCE,
+    SIGHTINGS: None,
+    CONTRIBUTIONS: None,
 }
 
 
@@ -53,7 +55,7 @@ def read_dead_letters(settings: Settings) -> Iterator[Found]:
     Raises:
         Unavailable: the broker does not answer.
     """
-    topic = settings.kafka.topic_prefix + DEAD_LETTERS.name
+    topic = prefixed(settings, DEAD_LETTERS)
     reader = consumer(settings, None, **{"enable.partition.eof": True})
     try:
         known = reader.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
@@ -141,7 +143,7 @@ class Replay:
         if isinstance(outcome, DeadLetter):
             return f"{outcome.reason}: {outcome.detail}"
         key = topic_key(outcome.workspace, outcome.identifier_keys[0])
-        self._produce(EVENTS[outcome.family].name, key, EVENT.encode(outcome))
+        self._produce(EVENTS[outcome.family], key, EVENT.encode(outcome))
         return None
 
     def close(self) -> None:
@@ -155,19 +157,20 @@ class Replay:
             raise Unavailable("kafka")
 
     def _send_back(self, origin: str, letter: DeadLetter) -> str | None:
-        if origin not in _INPUTS:
+        topic = next((topic for topic in _INPUTS if topic.name == origin), None)
+        if topic is None:
             return f"{origin} holds outcomes: sent again it could count twice or undo a newer one"
-        codec = _INPUTS[origin]
+        codec = _INPUTS[topic]
         try:
             if codec is not None:
                 codec.decode(letter.value)
         except Undecodable as error:
             return f"undecodable: {error}"
-        self._produce(origin, letter.key, letter.value)
+        self._produce(topic, letter.key, letter.value)
         return None
 
-    def _produce(self, topic: str, key: bytes | None, value: bytes) -> None:
-        name = self._settings.kafka.topic_prefix + topic
+    def _produce(self, topic: Topic, key: bytes | None, value: bytes) -> None:
+        name = prefixed(self._settings, topic)
         try:
             self._producer.produce(name, value, key, on_delivery=self._delivered)
         except BufferError:

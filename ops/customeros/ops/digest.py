@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
+from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.identifier import IdentifierKey, customer_id
@@ -57,10 +58,9 @@ def read_digest(settings: Settings) -> Digest:
     Raises:
         Unavailable: the broker does not answer.
     """
-    prefix = settings.kafka.topic_prefix
     with (
-        LiveCopy(prefix + CUSTOMER_STATE_TOPIC.name, settings.kafka_client) as states,
-        LiveCopy(prefix + ASSIGNMENTS.name, settings.kafka_client) as assignments,
+        LiveCopy(prefixed(settings, CUSTOMER_STATE_TOPIC), settings.kafka_client) as states,
+        LiveCopy(prefixed(settings, ASSIGNMENTS), settings.kafka_client) as assignments,
     ):
         for copy in (states, assignments):
             if not copy.wait_ready(_READ_SECONDS):

@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec
 from customeros.runtime.clients import admin, consumer
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
+from customeros.runtime.topics import prefixed
 from customeros.schemas.topics import (
     ASSIGNMENTS,
     CONTRIBUTIONS,
@@ -63,15 +64,14 @@ def stage_lags(settings: Settings) -> dict[str, int]:
         Unavailable: the broker does not answer, or the topics are not there yet.
     """
     client = admin(settings)
-    prefix = settings.kafka.topic_prefix
-    names = {prefix + topic.name for topics in READS.values() for topic in topics}
+    names = {prefixed(settings, topic) for topics in READS.values() for topic in topics}
     try:
         ends = _ends(client, names)
         left: dict[str, dict[Place, Left]] = {}
         for stage, topics in READS.items():
             places = {
                 (name, number): found
-                for name in (prefix + topic.name for topic in topics)
+                for name in (prefixed(settings, topic) for topic in topics)
                 for number, found in ends[name].items()
             }
             committed = _committed(settings, stage, places)

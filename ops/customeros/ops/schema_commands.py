@@ -47,5 +47,5 @@ def register() -> None:
     url = settings.registry.url
     if url is None:
         raise Misconfigured("set CUSTOMEROS_REGISTRY__URL to the registry's address")
-    register_schemas(url, topic_prefix=settings.kafka.topic_prefix)
+    register_schemas(url, topic_prefix=settings.kafka.topic_prefix, generation=settings.build)
     typer.echo("the registry has all schemas")

@@ -82,7 +82,7 @@ def read_freshness(settings: Settings) -> Freshness | None:
             dsn=settings.clickhouse_url,
             username=settings.clickhouse.user,
             password=settings.clickhouse.password.get_secret_value(),
-            database=settings.clickhouse.database,
+            database=settings.database,
             connect_timeout=2,
         ) as client:
             ((milliseconds, count),) = client.query(query).result_rows

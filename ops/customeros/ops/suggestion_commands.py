@@ -12,6 +12,7 @@ import typer
 from customeros.ops.terminal import printable
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings, read_settings
+from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
@@ -83,7 +84,7 @@ def read_states(settings: Settings) -> list[CustomerState]:
     Raises:
         Unavailable: the broker does not answer.
     """
-    topic = settings.kafka.topic_prefix + CUSTOMER_STATE_TOPIC.name
+    topic = prefixed(settings, CUSTOMER_STATE_TOPIC)
     with LiveCopy(topic, settings.kafka_client) as copy:
         if not copy.wait_ready(_READ_SECONDS):
             raise Unavailable("kafka")

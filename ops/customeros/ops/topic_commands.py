@@ -8,7 +8,7 @@ from rich.table import Table
 
 from customeros.ops.stages import STAGES
 from customeros.runtime.settings import read_settings
-from customeros.runtime.topics import ensure_topics
+from customeros.runtime.topics import ensure_topics, prefixed
 from customeros.schemas.topics import all_topics
 
 app = typer.Typer(no_args_is_help=True, help="The topics of the platform.")
@@ -23,7 +23,7 @@ def list_topics() -> None:
     for topic in all_topics(STAGES):
         days = "" if topic.retention_ms is None else f"{topic.retention_ms / 86_400_000:g}"
         table.add_row(
-            settings.kafka.topic_prefix + topic.name,
+            prefixed(settings, topic),
             topic.key,
             topic.cleanup,
             days,

@@ -41,7 +41,7 @@ def consumer(settings: Settings, group: str | None = None, **overrides: Any) -> 
     A consumer of committed records that commits offsets only when told to.
 
     Args:
-        group: without the topic prefix; None for one that is assigned partitions and never commits.
+        group: without the prefix; None for one that is assigned partitions and never commits.
         overrides: librdkafka's own names.
     """
     return Consumer(
@@ -63,5 +63,5 @@ def admin(settings: Settings) -> AdminClient:
 
 
 def group_id(settings: Settings, group: str) -> str:
-    """The consumer group *group* of this installation; two prefixes share no offsets."""
-    return f"{settings.kafka.topic_prefix}{group}"
+    """The consumer group *group* of this generation; two prefixes share no offsets."""
+    return f"{settings.prefix}{group}"

@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from customeros.runtime.errors import Misconfigured
+from customeros.runtime.generation import in_force
+from customeros.schemas.topics import FIRST_GENERATION, generation_prefix
 
 LOOPBACK = "127.0.0.1"
 
@@ -23,6 +25,11 @@ class Kafka(_Section):
     partitions: int = Field(4, gt=0, le=4096, description="of every partitioned topic")
     replication_factor: int = Field(1, gt=0, description="of every topic; 3 in production")
     topic_prefix: str = Field("", pattern=r"^([a-z0-9-]+\.)*$", description="as in `blue.`")
+    events_days: int | None = Field(
+        None,
+        ge=0,
+        description="events stay so long; 0: for ever; unset: 30, or what the topics have already",
+    )
     heap_mb: int = Field(384, gt=127, description="heap of the embedded broker, MB")
     security_protocol: str = "PLAINTEXT"
     sasl_mechanism: str | None = None
@@ -99,6 +106,9 @@ class Settings(BaseSettings):
     config: Path | None = Field(
         None, description="workspaces, sources, rules; unset: customeros.toml, where there is one"
     )
+    generation: int | None = Field(
+        None, ge=1, description="of all that is derived; unset: the one in force in this home"
+    )
     kafka: Kafka = Kafka()
     clickhouse: ClickHouse = ClickHouse()
     collector: Collector = Collector()
@@ -109,6 +119,10 @@ class Settings(BaseSettings):
     logs: Logs = Logs()
     secrets: Secrets = Secrets()
 
+    def of(self, generation: int) -> Settings:
+        """The same for another generation."""
+        return self.model_copy(update={"generation": generation})
+
     @property
     def bootstrap(self) -> str:
         """The brokers to talk to, embedded or not."""
@@ -118,6 +132,22 @@ class Settings(BaseSettings):
     def clickhouse_url(self) -> str:
         """The ClickHouse HTTP endpoint to talk to, embedded or not."""
         return self.clickhouse.url or f"http://{LOOPBACK}:{self.clickhouse.port}"
+
+    @property
+    def build(self) -> int:
+        """The generation of all that is derived from the events; the first is 1."""
+        return self.generation or FIRST_GENERATION
+
+    @property
+    def prefix(self) -> str:
+        """In front of the names of groups, transactions and stores: two prefixes share nothing."""
+        return self.kafka.topic_prefix + generation_prefix(self.build)
+
+    @property
+    def database(self) -> str:
+        """Where this generation's tables are; people query `clickhouse.database` (see sinks)."""
+        name, build = self.clickhouse.database, self.build
+        return name if build == FIRST_GENERATION else f"{name}_g{build}"
 
     @cached_property
     def kafka_client(self) -> dict[str, str]:
@@ -136,17 +166,18 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """
-    Read the environment.
+    Read the environment, and from the home which generation is in force there.
 
     Raises:
         Misconfigured: names each variable that is wrong and what it must be.
     """
     try:
-        return Settings()
+        settings = Settings()
     except ValidationError as error:
         raise Misconfigured(
             "; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())
         ) from None
+    return settings.of(settings.generation or in_force(settings.home))
 
 
 def _sentence(location: tuple[int | str, ...], problem: str) -> str:

@@ -10,6 +10,8 @@ from typing import Any, Final, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import (
     AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
     ConfigResource,
     NewTopic,
     ResourceType,
@@ -18,12 +20,15 @@ from confluent_kafka.admin import (
 from customeros.runtime.clients import admin
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.settings import Settings
-from customeros.schemas.topics import Topic
+from customeros.schemas.topics import EVENTS, Topic
 
 _REQUEST_SECONDS: Final = 10.0
 # A topic just created is not yet known to every broker.
 _SPREAD_SECONDS: Final = 10.0
 _CLEANUP: Final = "cleanup.policy"
+_RETENTION: Final = "retention.ms"
+_FOR_EVER: Final = -1
+_DAY_MS: Final = 86_400_000
 
 
 class FoundTopic(NamedTuple):
@@ -32,16 +37,27 @@ class FoundTopic(NamedTuple):
     id: str
     partitions: int
     cleanup: str
+    retention_ms: int
 
 
 def prefixed(settings: Settings, topic: Topic) -> str:
     """The name of *topic* on the broker."""
-    return settings.kafka.topic_prefix + topic.name
+    return topic.full_name(settings.kafka.topic_prefix, settings.build)
+
+
+def config_of(settings: Settings, topic: Topic) -> dict[str, str]:
+    """The broker's configuration of *topic*, with what the settings say of it."""
+    days = settings.kafka.events_days
+    if days is None or topic not in EVENTS.values():
+        return topic.config
+    return {**topic.config, _RETENTION: str(days * _DAY_MS or _FOR_EVER)}
 
 
 def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> None:
     """
     Create those of *topics* that are missing; calling twice is harmless.
+
+    Where CUSTOMEROS_KAFKA__EVENTS_DAYS is set, events that are there already stay as long, too.
 
     Raises:
         Misconfigured: one is there but has other partitions or another cleanup policy.
@@ -56,7 +72,7 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> None:
             if time.monotonic() > end:
                 raise Unavailable("kafka")
             time.sleep(0.05)
-    check_topics(settings, wanted)
+    _keep_events(client, settings, check_topics(settings, wanted))
 
 
 def check_topics(settings: Settings, topics: Iterable[Topic]) -> Mapping[Topic, FoundTopic]:
@@ -102,11 +118,16 @@ def find_topics(
         if described
         else {}
     )
-    cleanup = {resource.name: config[_CLEANUP].value for resource, config in configs.items()}
+    found = {resource.name: config for resource, config in configs.items()}
     return {
-        by_name[name]: FoundTopic(str(topic.topic_id), len(topic.partitions), cleanup[name])
+        by_name[name]: FoundTopic(
+            str(topic.topic_id),
+            len(topic.partitions),
+            found[name][_CLEANUP].value,
+            int(found[name][_RETENTION].value),
+        )
         for name, topic in described.items()
-        if name in cleanup
+        if name in found
     }
 
 
@@ -128,7 +149,7 @@ def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) ->
             prefixed(settings, topic),
             num_partitions=settings.kafka.partitions,
             replication_factor=settings.kafka.replication_factor,
-            config=topic.config,
+            config=config_of(settings, topic),
         )
         for topic in topics
     ]
@@ -143,6 +164,33 @@ def _create(client: AdminClient, settings: Settings, topics: Sequence[Topic]) ->
                     f"{settings.kafka.replication_factor}: {error.args[0].str()}"
                 ) from error
             if code != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise Unavailable("kafka") from error
+
+
+def _keep_events(
+    client: AdminClient, settings: Settings, found: Mapping[Topic, FoundTopic]
+) -> None:
+    """Let events stay as long as the settings say, where they say anything."""
+    if settings.kafka.events_days is None:
+        return
+    changes = [
+        ConfigResource(
+            ResourceType.TOPIC,
+            prefixed(settings, topic),
+            incremental_configs=[
+                ConfigEntry(_RETENTION, wanted, incremental_operation=AlterConfigOpType.SET)
+            ],
+        )
+        for topic, there in found.items()
+        if topic in EVENTS.values()
+        and (wanted := config_of(settings, topic)[_RETENTION]) != str(there.retention_ms)
+    ]
+    if changes:
+        altered = client.incremental_alter_configs(changes, request_timeout=_REQUEST_SECONDS)
+        for answer in altered.values():
+            try:
+                answer.result()
+            except KafkaException as error:
                 raise Unavailable("kafka") from error
 
 

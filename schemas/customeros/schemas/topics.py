@@ -11,6 +11,9 @@ from customeros.schemas.event import Family
 _HOUR: Final = 3_600_000
 _DAY: Final = 24 * _HOUR
 
+# Each replay builds the derived topics anew, as one generation more.
+FIRST_GENERATION: Final = 1
+
 
 class Cleanup(StrEnum):
     DELETE = "delete"
@@ -19,12 +22,13 @@ class Cleanup(StrEnum):
 
 class Topic(NamedTuple):
     """
-    One topic; its name gets the setting `kafka.topic_prefix` in front.
+    One topic; see `full_name` for what the broker calls it.
 
     Args:
         key: what the key bytes are, after `workspace/`.
         schema: name of the released schema of its values; None: internal msgpack.
         retention_ms: how long records stay; None for compacted topics.
+        derived: made from other topics, so that a replay builds it anew under another name.
     """
 
     name: str
@@ -32,6 +36,17 @@ class Topic(NamedTuple):
     cleanup: Cleanup
     schema: str | None
     retention_ms: int | None = None
+    derived: bool = True
+
+    def full_name(self, prefix: str = "", generation: int = FIRST_GENERATION) -> str:
+        """
+        The topic's name on the broker.
+
+        Args:
+            prefix: the setting `kafka.topic_prefix`, in front of every name.
+            generation: which build of all that is derived; the first has no mark of its own.
+        """
+        return f"{prefix}{generation_prefix(generation) if self.derived else ''}{self.name}"
 
     @property
     def config(self) -> dict[str, str]:
@@ -48,8 +63,14 @@ class Topic(NamedTuple):
         return {"cleanup.policy": "delete", "retention.ms": str(self.retention_ms)}
 
 
+def generation_prefix(generation: int) -> str:
+    """What the names of a generation begin with: nothing, `g2.`, `g3.` …"""
+    return "" if generation == FIRST_GENERATION else f"g{generation}."
+
+
 def _event_topic(family: Family) -> Topic:
-    return Topic(f"events.{family}", "primary identifier key", Cleanup.DELETE, "event", 7 * _DAY)
+    name, key = f"events.{family}", "primary identifier key"
+    return Topic(name, key, Cleanup.DELETE, "event", 30 * _DAY, derived=False)
 
 
 EVENTS: Final = {family: _event_topic(family) for family in Family}
@@ -65,7 +86,10 @@ CUSTOMER_STATE: Final = Topic("customer-state", "customer id", Cleanup.COMPACT, 
 RESOLVED: Final = Topic(
     "events.resolved", "customer id", Cleanup.DELETE, "resolved_event", 7 * _DAY
 )
-DEAD_LETTERS: Final = Topic("dead-letters", "source", Cleanup.DELETE, "dead_letter", 30 * _DAY)
+# The collector's are nowhere else, so all generations share it.
+DEAD_LETTERS: Final = Topic(
+    "dead-letters", "source", Cleanup.DELETE, "dead_letter", 30 * _DAY, derived=False
+)
 
 TOPICS: Final = (
     *EVENTS.values(),

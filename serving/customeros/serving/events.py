@@ -14,7 +14,7 @@ import msgspec
 from clickhouse_connect.driver.exceptions import Error
 
 from customeros.runtime.errors import Unavailable
-from customeros.runtime.settings import ClickHouse
+from customeros.runtime.settings import Settings
 from customeros.schemas.customer import CustomerState
 from customeros.serving.answers import Refused
 from customeros.serving.render import Row
@@ -107,9 +107,8 @@ class Events(Protocol):
 class ClickHouseEvents:
     """Events in ClickHouse; connects at the first question, and anew after a failure."""
 
-    def __init__(self, url: str, clickhouse: ClickHouse) -> None:
-        self._url = url
-        self._clickhouse = clickhouse
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._connecting = threading.Lock()
         self._client: Any = None
 
@@ -150,10 +149,10 @@ class ClickHouseEvents:
         with self._connecting:
             if self._client is None:
                 self._client = clickhouse_connect.get_client(
-                    dsn=self._url,
-                    username=self._clickhouse.user,
-                    password=self._clickhouse.password.get_secret_value(),
-                    database=self._clickhouse.database,
+                    dsn=self._settings.clickhouse_url,
+                    username=self._settings.clickhouse.user,
+                    password=self._settings.clickhouse.password.get_secret_value(),
+                    database=self._settings.database,
                     connect_timeout=_CONNECT_SECONDS,
                     send_receive_timeout=_ANSWER_SECONDS,
                     autogenerate_session_id=False,  # one client for all threads

@@ -16,6 +16,7 @@ from customeros.runtime.config import read_config
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
+from customeros.runtime.topics import prefixed
 from customeros.schemas.topics import ASSIGNMENTS, CHANGES, CUSTOMER_STATE, LINKS
 from customeros.sdk import Customers, LiveCopy
 from customeros.serving.app import build_api
@@ -39,11 +40,10 @@ def run_api(settings: Settings) -> int:
         Misconfigured: the configuration is wrong, or the port is taken.
     """
     config, secrets = read_config(settings), read_secrets(settings)
-    prefix = settings.kafka.topic_prefix
     listening = _listen(settings)
     evidence, made = Links(), Changes()
     copies = [
-        LiveCopy(prefix + topic.name, settings.kafka_client, store=store)
+        LiveCopy(prefixed(settings, topic), settings.kafka_client, store=store)
         for topic, store in (
             (CUSTOMER_STATE, None),
             (ASSIGNMENTS, None),
@@ -53,7 +53,7 @@ def run_api(settings: Settings) -> int:
     ]
     states, assignments, links, changes = copies
     customers = Customers(states, assignments)
-    events = ClickHouseEvents(settings.clickhouse_url, settings.clickhouse)
+    events = ClickHouseEvents(settings)
     identity = IdentityKnowledge(
         links=evidence,
         changes=made,
@@ -74,8 +74,8 @@ def run_api(settings: Settings) -> int:
     app = build_api(
         knowledge,
         identity,
-        ReadOnlyRegistry(prefix),
-        health=lambda: {copy.topic.removeprefix(prefix): copy.ready for copy in copies},
+        ReadOnlyRegistry(settings.kafka.topic_prefix, settings.build),
+        health=lambda: {copy.topic.removeprefix(settings.prefix): copy.ready for copy in copies},
     )
     server = _Server(
         uvicorn.Config(

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from customeros.schemas.codec import ReleasedSchema, released_schemas
-from customeros.schemas.topics import TOPICS
+from customeros.schemas.topics import FIRST_GENERATION, TOPICS
 from customeros.serving.answers import answer
 
 MEDIA_TYPE: Final = "application/vnd.schemaregistry.v1+json"
@@ -49,11 +49,11 @@ class ReadOnlyRegistry:
     Subjects are `<topic>-value`, versions are the schemas' own, ids are those in the records.
     """
 
-    def __init__(self, topic_prefix: str = "") -> None:
+    def __init__(self, topic_prefix: str = "", generation: int = FIRST_GENERATION) -> None:
         schemas = released_schemas().values()
         self._subjects: dict[str, dict[int, ReleasedSchema]] = {
             subject: {s.version: s for s in schemas if s.name == name}
-            for subject, name in subjects(topic_prefix)
+            for subject, name in subjects(topic_prefix, generation)
         }
 
     async def __call__(self, request: Request) -> Response:
@@ -147,10 +147,12 @@ class ReadOnlyRegistry:
         return _error(*_SCHEMA_UNKNOWN) if schema is None else _schema_of(subject, schema)
 
 
-def subjects(topic_prefix: str = "") -> Iterable[tuple[str, str]]:
+def subjects(
+    topic_prefix: str = "", generation: int = FIRST_GENERATION
+) -> Iterable[tuple[str, str]]:
     """Each subject with the name of its schema: one for every public topic."""
     return [
-        (f"{topic_prefix}{topic.name}-value", topic.schema)
+        (f"{topic.full_name(topic_prefix, generation)}-value", topic.schema)
         for topic in TOPICS
         if topic.schema is not None
     ]

@@ -11,6 +11,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.schemas.codec import ReleasedSchema, released_schemas
+from customeros.schemas.topics import FIRST_GENERATION
 from customeros.serving.registry.readonly import COMPATIBILITY, MEDIA_TYPE, schema_text, subjects
 
 _SECONDS: Final = 10
@@ -37,7 +38,9 @@ class Registered(NamedTuple):
     new: bool
 
 
-def register_schemas(url: str, *, topic_prefix: str = "") -> list[Registered]:
+def register_schemas(
+    url: str, *, topic_prefix: str = "", generation: int = FIRST_GENERATION
+) -> list[Registered]:
     """
     `register` with the registry at *url*; user and password may be part of it.
 
@@ -45,10 +48,12 @@ def register_schemas(url: str, *, topic_prefix: str = "") -> list[Registered]:
         Misconfigured: see there.
         Unavailable: it cannot be reached, or fails itself.
     """
-    return register(HttpRegistry(url), topic_prefix=topic_prefix)
+    return register(HttpRegistry(url), topic_prefix=topic_prefix, generation=generation)
 
 
-def register(registry: Registry, *, topic_prefix: str = "") -> list[Registered]:
+def register(
+    registry: Registry, *, topic_prefix: str = "", generation: int = FIRST_GENERATION
+) -> list[Registered]:
     """
     Bring every released schema of every public topic into *registry*; twice changes nothing.
 
@@ -61,7 +66,7 @@ def register(registry: Registry, *, topic_prefix: str = "") -> list[Registered]:
     schemas = sorted(released_schemas().values(), key=lambda s: s.version)
     return [
         result
-        for subject, name in subjects(topic_prefix)
+        for subject, name in subjects(topic_prefix, generation)
         for result in _subject(registry, subject, [s for s in schemas if s.name == name])
     ]
 

@@ -126,9 +126,9 @@ class ClickHouse:
         pa.array([])  # imports pandas if it is there: now, not while the first batch waits
         with _meaning():
             with self._client(None) as server:
-                database = settings.clickhouse.database
+                database = settings.database
                 server.command(f"CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic")
-            self._connection = self._client(settings.clickhouse.database)
+            self._connection = self._client(settings.database)
             for statement in statements():
                 self._connection.command(statement)
 

@@ -1,0 +1,37 @@
+"""Which generation of all that is derived is in force in a home?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from customeros.runtime.errors import Misconfigured
+from customeros.schemas.topics import FIRST_GENERATION
+
+_FILE: Final = "generation"
+
+
+def in_force(home: Path) -> int:
+    """
+    The generation that this home's processes are of, unless their environment says another.
+
+    Raises:
+        Misconfigured: the file is not one that `put_in_force` has written.
+    """
+    path = home / _FILE
+    try:
+        return int(path.read_text())
+    except FileNotFoundError:
+        return FIRST_GENERATION
+    except (OSError, ValueError):
+        raise Misconfigured(
+            f"{path} does not name a generation: write the number of the one in force into it "
+            "(`customeros replay status` lists them), or remove it for the first"
+        ) from None
+
+
+def put_in_force(home: Path, generation: int) -> None:
+    """From now on *generation* is in force; whoever reads meanwhile sees the old or the new one."""
+    draft = home / f".{_FILE}.draft"
+    draft.write_text(f"{generation}\n")
+    draft.replace(home / _FILE)
