@@ -124,12 +124,24 @@ def uniting(
     left, right = list(one), list(other)
     kinds = {**_types(graph, (*left, *right)), **types}
     nodes = {key: Node(kinds.get(key, ""), 0, 0, "", "") for key in (*left, *right)}
-    cuts = {said.change_id: _cut(said) for key in nodes for said in graph.splits(key)}
+    cuts = {said.change_id: cut_of(said) for key in nodes for said in graph.splits(key)}
     sides = sides_of(cuts.values())
     obstacle = Cluster.of(left, nodes, sides, rules).obstacle(
         Cluster.of(right, nodes, sides, rules), rules
     )
     return None if obstacle is None else Obstacle(*obstacle, None)
+
+
+def parting(graph: Graph, one: Iterable[str], other: Iterable[str]) -> list[IdentityChange]:
+    """The splits in force that part one of the identifiers *one* from one of *other*."""
+    left, right = {*one}, {*other}
+    named = {said.change_id: said for key in left for said in graph.splits(key)}
+    return [
+        said
+        for _, said in sorted(named.items())
+        if (left & {*said.left} and right & {*said.right})
+        or (left & {*said.right} and right & {*said.left})
+    ]
 
 
 def other_end(link: IdentityLink, key: str) -> str:
@@ -146,10 +158,8 @@ def _between(
     graph: Graph, a: str, b: str, types: Mapping[str, str], rules: Rules
 ) -> Iterator[Obstacle]:
     left, right = members_of(graph, [a]), members_of(graph, [b])
-    for said in {said.change_id: said for key in left for said in graph.splits(key)}.values():
-        sides = {*said.left}, {*said.right}
-        if any(one & {*left} and other & {*right} for one, other in (sides, sides[::-1])):
-            yield Obstacle(Refusal.CUT, said.change_id, None)
+    for said in parting(graph, left, right):
+        yield Obstacle(Refusal.CUT, said.change_id, None)
     forbidden = uniting(graph, left, right, types, rules)
     if forbidden is not None and forbidden.reason == Refusal.LIMIT:
         yield forbidden
@@ -219,7 +229,7 @@ def _types(graph: Graph, keys: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _cut(said: IdentityChange) -> Cut:
+def cut_of(said: IdentityChange) -> Cut:
     return Cut(
         cut_id=said.change_id,
         version=said.version,

@@ -59,6 +59,13 @@ class Links(MutableMapping[bytes, bytes]):
         found = [self._values.get(name) for name in names if not name.endswith(b".")]
         return [IDENTITY_LINK.decode(value) for value in found if value is not None]
 
+    def named(self, workspace: str) -> Iterator[str]:
+        """Every identifier that evidence names."""
+        start = topic_key(workspace, "")
+        for end in list(self._beside):
+            if end.startswith(start):
+                yield end[len(start) :].decode()
+
     def quarantined(self, workspace: str, key: str) -> bool:
         return topic_key(workspace, f"{key}.") in self._values
 
@@ -79,6 +86,10 @@ class WorkspaceGraph:
         self._assignments = assignments
         self._changes = changes
 
+    def identifiers(self) -> Iterator[str]:
+        """Every identifier that evidence names."""
+        return self._links.named(self.workspace)
+
     def links(self, key: str) -> list[IdentityLink]:
         return self._links.naming(self.workspace, key)
 
@@ -87,6 +98,10 @@ class WorkspaceGraph:
 
     def splits(self, key: str) -> Sequence[IdentityChange]:
         return self._changes.splits(self.workspace, key)
+
+    def change(self, change_id: str) -> IdentityChange | None:
+        """What a person changed, by its id."""
+        return self._changes.of(self.workspace, change_id)
 
     def customer(self, key: str) -> str:
         raw = self._assignments.get(topic_key(self.workspace, key))
