@@ -217,6 +217,27 @@ def test_detached_it_returns_when_all_is_ready_and_down_stops_it(tmp_path: Path)
     assert "Nothing runs" in _run(tmp_path, "down").stdout
 
 
+def test_only_what_is_to_be_another_is_replaced(tmp_path: Path) -> None:
+    """In order, and not counted as a restart; what was not started comes too."""
+    first, second, third, fourth = (free_port() for _ in range(4))
+    with _up(tmp_path, first, second):
+        stays = _pid(tmp_path, 0)
+        draft = tmp_path / "ports.draft"
+        draft.write_text(f"{first} {third} {fourth}")
+        draft.replace(tmp_path / "ports")
+
+        def others() -> bool:
+            found = [health.process.port for health in status(Settings(home=tmp_path)).processes]
+            return found == [first, third, fourth] and status(Settings(home=tmp_path)).ready
+
+        until(others, what="the others answer", seconds=60)
+
+        assert _pid(tmp_path, 0) == stays
+        assert not port_taken(second)
+        found = status(Settings(home=tmp_path)).processes
+        assert [health.process.restarts for health in found] == [0, 0, 0]
+
+
 @pytest.mark.parametrize("verb", ["up", "detach"])
 def test_what_cannot_be_started_ends_the_start_with_its_last_words(
     tmp_path: Path, verb: str

@@ -50,8 +50,19 @@ def main(home: str, verb: str, *ports: str) -> int:
     settings = Settings(home=Path(home))
     if verb == "down":
         return down(settings)
+    wanted = Path(home) / "ports"
+
+    def renewed() -> list[Spec] | None:
+        """Once the file is there, what it says."""
+        if not wanted.exists():
+            return None
+        said = wanted.read_text().split()
+        wanted.unlink()
+        return tiny_specs([int(port) for port in said])
+
+    specs = tiny_specs([int(port) for port in ports])
     try:
-        return up(settings, tiny_specs([int(port) for port in ports]), detach=verb == "detach")
+        return up(settings, specs, detach=verb == "detach", renewed=renewed)
     except Misconfigured as error:
         print(error, file=sys.stderr)
         return 2

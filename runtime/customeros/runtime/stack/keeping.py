@@ -1,4 +1,4 @@
-"""Keep processes up: start them in order, restart what dies, stop them in the opposite order."""
+"""Keep processes up: start them in order, restart what dies, replace what is to be another."""
 
 from __future__ import annotations
 
@@ -63,26 +63,38 @@ class Keeper:
         logs: Path,
         *,
         changed: Callable[[tuple[ProcessState, ...]], None],
+        renewed: Callable[[], Sequence[Spec] | None] = lambda: None,
     ) -> None:
-        """`changed` is told the state of all processes whenever one of them changes."""
-        self._kept = [
-            _Kept(
-                spec,
-                ProcessState(
-                    spec.name,
-                    "waiting",
-                    port=spec.port,
-                    ready=spec.ready,
-                    log=str(logs / f"{spec.name}.log"),
-                ),
-            )
-            for spec in specs
-        ]
+        """
+        Keep nothing yet; `run` does.
+
+        Args:
+            changed: told the state of all processes whenever one of them changes.
+            renewed: asked again and again for the specs that are to hold from now on; None: these.
+                Processes whose spec is another are stopped and started anew, all others stay.
+        """
+        self._logs = logs
         self._specs = tuple(specs)
+        self._kept = [self._waiting(spec) for spec in specs]
         self._changed = changed
+        self._renewed = renewed
         self._told: tuple[ProcessState, ...] = ()
         self._stop = threading.Event()
         self._all_were_ready = False
+
+    @property
+    def stopping(self) -> bool:
+        """Whether it was asked to stop, or gave up."""
+        return self._stop.is_set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether every process is."""
+        return all(kept.state.state == "ready" for kept in self._kept)
+
+    def stop(self) -> None:
+        """Have `run` stop everything and return; from any thread, twice is harmless."""
+        self._stop.set()
 
     def run(self) -> str | None:
         """Until asked to stop; the name of a process that could not be started, or None."""
@@ -91,10 +103,13 @@ class Keeper:
         failed: str | None = None
         try:
             while not self._stop.is_set() and failed is None:
+                if (specs := self._renewed()) is not None:
+                    self._replace(specs)
                 failed = self._tick()
                 self._stop.wait(_TICK_SECONDS)
         finally:
-            self._stop_all()
+            self._stop.set()
+            self._stop_all(self._specs)
         return failed
 
     def _tick(self) -> str | None:
@@ -116,9 +131,22 @@ class Keeper:
             self._specs, {kept.spec.name: kept.state.state for kept in self._kept}
         ):
             self._start(next(kept for kept in self._kept if kept.spec is spec), now)
-        self._all_were_ready |= all(kept.state.state == "ready" for kept in self._kept)
+        self._all_were_ready |= self.ready
         self._tell()
         return None
+
+    def _waiting(self, spec: Spec) -> _Kept:
+        log = str(self._logs / f"{spec.name}.log")
+        return _Kept(
+            spec, ProcessState(spec.name, "waiting", port=spec.port, ready=spec.ready, log=log)
+        )
+
+    def _replace(self, specs: Sequence[Spec]) -> None:
+        """From now on these: what they say otherwise is stopped first, and waits to be started."""
+        self._stop_all([spec for spec in self._specs if spec not in specs])
+        kept = {kept.spec.name: kept for kept in self._kept if kept.spec in specs}
+        self._specs = tuple(specs)
+        self._kept = [kept.get(spec.name) or self._waiting(spec) for spec in specs]
 
     def _start(self, kept: _Kept, now: float) -> None:
         kept.child = spawn(kept.spec, Path(kept.state.log))
@@ -139,10 +167,11 @@ class Keeper:
         )
         return False
 
-    def _stop_all(self) -> None:
+    def _stop_all(self, specs: Sequence[Spec]) -> None:
         deadlines: dict[str, float] = {}
-        while alive := {k.spec.name: k for k in self._kept if k.child and k.child.poll() is None}:
-            for spec in stoppable(self._specs, alive):
+        leaving = [kept for kept in self._kept if kept.spec in specs]
+        while alive := {k.spec.name: k for k in leaving if k.child and k.child.poll() is None}:
+            for spec in stoppable(specs, alive):
                 kept = alive[spec.name]
                 if spec.name not in deadlines:
                     deadlines[spec.name] = time.monotonic() + spec.stop_seconds
@@ -150,12 +179,12 @@ class Keeper:
                     _send(kept, signal.SIGTERM)
                 elif time.monotonic() > deadlines[spec.name]:
                     _send(kept, signal.SIGKILL)
-            self._settle()
+            self._settle(leaving)
             time.sleep(_TICK_SECONDS / 2)
-        self._settle()
+        self._settle(leaving)
 
-    def _settle(self) -> None:
-        for kept in self._kept:
+    def _settle(self, leaving: Sequence[_Kept]) -> None:
+        for kept in leaving:
             if (kept.child is None or kept.child.poll() is not None) and (
                 kept.state.state != "failed"
             ):

@@ -58,9 +58,18 @@ class Status:
         return self.running and all(process.healthy for process in self.processes)
 
 
-def up(settings: Settings, specs: Sequence[Spec], *, detach: bool) -> int:
+def up(
+    settings: Settings,
+    specs: Sequence[Spec],
+    *,
+    detach: bool,
+    renewed: Callable[[], Sequence[Spec] | None] = lambda: None,
+) -> int:
     """
     Keep these processes up until SIGTERM or SIGINT; detached, return once all are ready.
+
+    Args:
+        renewed: see `Keeper`.
 
     Returns:
         0: stopped on request, or (detached) all are ready, or a stack was up already; 1: a process
@@ -81,11 +90,11 @@ def up(settings: Settings, specs: Sequence[Spec], *, detach: bool) -> int:
                 raise Misconfigured(taken_port_sentence(spec.port, spec.port_setting))
         if detach:
             since = time.time()
-            _fork_supervisor(home, specs, lock)
+            _fork_supervisor(home, specs, renewed, lock)
             lock.close()  # the supervisor's copy holds it now
             return _watch(home, since)
         with board([spec.name for spec in specs]) as show:
-            return _supervise(home, specs, show)
+            return _supervise(home, specs, renewed, show)
 
 
 def down(settings: Settings) -> int:
@@ -122,7 +131,10 @@ def status(settings: Settings) -> Status:
 
 
 def _supervise(
-    home: Path, specs: Sequence[Spec], show: Callable[[tuple[ProcessState, ...]], None]
+    home: Path,
+    specs: Sequence[Spec],
+    renewed: Callable[[], Sequence[Spec] | None],
+    show: Callable[[tuple[ProcessState, ...]], None],
 ) -> int:
     started_at = time.time()
 
@@ -130,14 +142,19 @@ def _supervise(
         write_run(home, this_run(processes, started_at=started_at))
         show(processes)
 
-    failed = Keeper(specs, home / "logs", changed=changed).run()
+    failed = Keeper(specs, home / "logs", changed=changed, renewed=renewed).run()
     if failed is None:
         return 0
     _report(failed, home / "logs" / f"{failed}.log")
     return 1
 
 
-def _fork_supervisor(home: Path, specs: Sequence[Spec], lock: IO[str]) -> None:
+def _fork_supervisor(
+    home: Path,
+    specs: Sequence[Spec],
+    renewed: Callable[[], Sequence[Spec] | None],
+    lock: IO[str],
+) -> None:
     """Twice, with a session of its own between: no terminal reaches it, nobody waits for it."""
     for stream in (sys.stdout, sys.stderr):
         stream.flush()
@@ -147,14 +164,19 @@ def _fork_supervisor(home: Path, specs: Sequence[Spec], lock: IO[str]) -> None:
     os.setsid()
     if os.fork():
         os._exit(0)
-    _become_supervisor(home, specs, lock)
+    _become_supervisor(home, specs, renewed, lock)
 
 
-def _become_supervisor(home: Path, specs: Sequence[Spec], _lock: IO[str]) -> NoReturn:
+def _become_supervisor(
+    home: Path,
+    specs: Sequence[Spec],
+    renewed: Callable[[], Sequence[Spec] | None],
+    _lock: IO[str],
+) -> NoReturn:
     code = 1
     try:
         quiet_stdio(home / "logs" / "supervisor.log")
-        code = _supervise(home, specs, lambda _: None)
+        code = _supervise(home, specs, renewed, lambda _: None)
     except Exception:  # noqa: BLE001 - nobody above would print it
         traceback.print_exc()
     finally:
