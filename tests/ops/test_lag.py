@@ -44,7 +44,7 @@ def test_only_committed_unread_records_count(
 
 
 def test_without_a_broker_there_is_no_lag_to_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("customeros.ops.lag._ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr("customeros.ops.spans.ANSWER_SECONDS", 0.5)
 
     with pytest.raises(Unavailable):
         stage_lags(Settings(kafka=Kafka(port=free_port())))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import KafkaError, Message
 
 from customeros.connectors.segment.calls import Envelope, Interpreter
-from customeros.runtime.clients import consumer, producer
+from customeros.ops.spans import read, spans
+from customeros.runtime.clients import producer
 from customeros.runtime.config import Config
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.secrets import Secrets
@@ -17,6 +18,7 @@ from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import DEAD_LETTER, EVENT, EVIDENCE, AvroCodec, Undecodable
 from customeros.schemas.dead_letter import DeadLetter, Origin
 from customeros.schemas.topics import (
+    ACCOUNT_CONTRIBUTIONS,
     CONTRIBUTIONS,
     DEAD_LETTERS,
     EVENTS,
@@ -29,7 +31,6 @@ from customeros.schemas.topics import (
 )
 
 _ANSWER_SECONDS: Final = 10.0
-_CHUNK: Final = 1_000
 
 # Where a record may go again, and what it must be: what reads these takes a repeated record once.
 # The other topics hold outcomes, where it would count twice or stand for a newer one.
@@ -38,6 +39,7 @@ _INPUTS: Final[Mapping[Topic, AvroCodec[Any] | None]] = {
     EVIDENCE_TOPIC: EVIDENCE,
     SIGHTINGS: None,
     CONTRIBUTIONS: None,
+    ACCOUNT_CONTRIBUTIONS: None,
 }
 
 
@@ -55,30 +57,8 @@ def read_dead_letters(settings: Settings) -> Iterator[Found]:
     Raises:
         Unavailable: the broker does not answer.
     """
-    topic = prefixed(settings, DEAD_LETTERS)
-    reader = consumer(settings, None, **{"enable.partition.eof": True})
-    try:
-        known = reader.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
-        reader.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in known])
-        unread = set(known)
-        while unread:
-            # It waits for a whole chunk; the first message is waited for, then what is there taken.
-            first = reader.poll(_ANSWER_SECONDS)
-            if first is None:
-                raise Unavailable("kafka")
-            messages = [first, *reader.consume(_CHUNK, timeout=0)]
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    yield Found(f"{message.partition()}-{message.offset()}", _letter(message))
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    unread.discard(message.partition())
-                else:
-                    raise Unavailable("kafka")
-    except KafkaException as error:
-        raise Unavailable("kafka") from error
-    finally:
-        reader.close()
+    for message in read(settings, spans(settings, [DEAD_LETTERS])):
+        yield Found(f"{message.partition()}-{message.offset()}", _letter(message))
 
 
 def _letter(message: Message) -> DeadLetter:

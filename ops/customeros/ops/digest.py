@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
-from customeros.runtime.errors import Unavailable
+from customeros.ops.spans import Place, Span, newest, spans
 from customeros.runtime.settings import Settings
-from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.identifier import IdentifierKey, customer_id
 from customeros.schemas.identity import Assignment
 from customeros.schemas.topics import ASSIGNMENTS
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
-from customeros.sdk import LiveCopy
 
-_READ_SECONDS: Final = 600.0
+# `workspace|name`, and what is said of it.
+Fact = tuple[str, str]
+
+
+class Facts(NamedTuple):
+    """
+    What a digest is over, by `workspace|name`: what each says, without who it is.
+
+    Args:
+        customers: by customer id; live and erased ones.
+        moved: by identifier key, of those that are not their own customer: whose they are.
+    """
+
+    customers: Mapping[str, str]
+    moved: Mapping[str, str]
 
 
 class Digest(NamedTuple):
@@ -28,27 +40,28 @@ class Digest(NamedTuple):
     value: str
 
 
-def digest(states: Iterable[CustomerState], assignments: Iterable[Assignment]) -> Digest:
+def facts(states: Iterable[CustomerState], assignments: Iterable[Assignment]) -> Facts:
     """
-    The hash over live and erased customers and over identifiers that are not their own customer.
+    What these topics say that is the same for equal sets of events.
 
     What depends on the way is left out: versions, and the customers that were merged away, since
     which of them there ever were depends on the order of arrival.
     """
-    known = sorted(
-        f"{s.workspace}|{s.customer_id}|{s.status}|{s.digest}"
-        for s in states
-        if s.status is not Status.MERGED
-    )
-    moved = sorted(
-        f"{a.workspace}|{a.key}|{a.customer_id}"
-        for a in assignments
-        if a.customer_id != customer_id(a.workspace, IdentifierKey(a.key), a.epoch)
-    )
+    return Facts(_known(map(_customer, states)), _known(map(_moved, assignments)))
+
+
+def digest_of(found: Facts) -> Digest:
+    """The hash over all of *found*."""
     hashed = hashlib.blake2b(digest_size=32)
+    known, moved = (sorted(f"{name}|{said}" for name, said in part.items()) for part in found)
     for line in (*known, "", *moved):
         hashed.update(line.encode() + b"\n")
     return Digest(len(known), len(moved), hashed.hexdigest())
+
+
+def digest(states: Iterable[CustomerState], assignments: Iterable[Assignment]) -> Digest:
+    """The hash over what *states* and *assignments* say."""
+    return digest_of(facts(states, assignments))
 
 
 def read_digest(settings: Settings) -> Digest:
@@ -58,18 +71,34 @@ def read_digest(settings: Settings) -> Digest:
     Raises:
         Unavailable: the broker does not answer.
     """
-    with (
-        LiveCopy(prefixed(settings, CUSTOMER_STATE_TOPIC), settings.kafka_client) as states,
-        LiveCopy(prefixed(settings, ASSIGNMENTS), settings.kafka_client) as assignments,
-    ):
-        for copy in (states, assignments):
-            if not copy.wait_ready(_READ_SECONDS):
-                raise Unavailable("kafka")
-        return digest(
-            map(CUSTOMER_STATE.decode, _values(states)),
-            map(ASSIGNMENT.decode, _values(assignments)),
-        )
+    return digest_of(read_facts(settings, spans(settings, (CUSTOMER_STATE_TOPIC, ASSIGNMENTS))))
 
 
-def _values(copy: LiveCopy) -> Iterator[bytes]:
-    return (value for key in copy if (value := copy.get(key)) is not None)
+def read_facts(settings: Settings, at: Mapping[Place, Span]) -> Facts:
+    """
+    What the topics said where *at* ends.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
+    states = newest(
+        settings, CUSTOMER_STATE_TOPIC, at, lambda raw: _customer(CUSTOMER_STATE.decode(raw))
+    )
+    assignments = newest(settings, ASSIGNMENTS, at, lambda raw: _moved(ASSIGNMENT.decode(raw)))
+    return Facts(_known(states.values()), _known(assignments.values()))
+
+
+def _customer(state: CustomerState) -> Fact | None:
+    if state.status is Status.MERGED:
+        return None
+    return f"{state.workspace}|{state.customer_id}", f"{state.status}|{state.digest}"
+
+
+def _moved(said: Assignment) -> Fact | None:
+    if said.customer_id == customer_id(said.workspace, IdentifierKey(said.key), said.epoch):
+        return None
+    return f"{said.workspace}|{said.key}", said.customer_id
+
+
+def _known(found: Iterable[Fact | None]) -> dict[str, str]:
+    return dict(fact for fact in found if fact is not None)
