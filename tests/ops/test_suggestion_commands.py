@@ -1,63 +1,117 @@
-"""`identity suggestions` reads customers as they are and says who may be one person."""
+"""`identity suggestions`, `accept` and `refuse` ask the API and show what it says."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from customeros.ops import suggestion_commands
+from customeros.ops import identity_commands, suggestion_commands
+from customeros.ops.ask import NotKnown, NotYet
 from customeros.ops.cli import app
-from customeros.ops.suggestion_commands import suggestions
-from customeros.schemas.customer import CustomerState, KnownIdentifier, Status, Trait
+
+JON = {
+    "customer_id": "cjon",
+    "name": "Jon Whitfield",
+    "identifiers": ["phone:+447700900123"],
+    "orders": 2,
+}
+JOHN = {
+    "customer_id": "cjohn",
+    "name": None,
+    "identifiers": ["email:john@example.com"],
+    "orders": 0,
+}
+ANSWER = {
+    "as_of": "2026-01-01T12:00:00.000Z",
+    "customers": 3,
+    "suggestions": [
+        {
+            "a": JON,
+            "b": JOHN,
+            "probability": 0.9995,
+            "first": True,
+            "reasons": ["same birth date", "another city"],
+            "forbidden": {"text": "they would have more \x1b[31mthan"},
+        }
+    ],
+    "next": "cursor",
+}
 
 
-def customer(
-    name: str, phone: str, *, workspace: str = "default", status: Status = Status.ACTIVE
-) -> CustomerState:
-    """One who was born when all of them were."""
-    given = {"name": name, "birthday": "1984-07-23"}
-    return CustomerState(
-        workspace=workspace,
-        customer_id=f"cus_{name.replace(' ', '').lower()}",
-        version=1,
-        status=status,
-        identifiers=(
-            KnownIdentifier(
-                key="k", type="phone", value=phone, source="shop",
-                first_seen_at=0, last_seen_at=0, since=0,
-            ),
-        ),
-        traits={
-            trait: Trait(value=json.dumps(value), source="shop", event_id="e", occurred_at=0)
-            for trait, value in given.items()
-        },
-    )  # fmt: skip
+class Api:
+    """Answers what it is told to, and remembers what it was asked."""
+
+    def __init__(self, *answers: Mapping[str, Any] | Exception) -> None:
+        self.asked: list[tuple[str, Any]] = []
+        self._answers = list(answers)
+
+    def __call__(self, settings: object, path: str, order: Any = None) -> Mapping[str, Any]:
+        self.asked.append((path, order))
+        answer = self._answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
 
-JON = customer("Jon Whitfield", "+447700900123")
-JOHN = customer("John Whitfield", "+447700900132")
+def run(monkeypatch: pytest.MonkeyPatch, api: Api, *arguments: str) -> Any:
+    for module in (suggestion_commands, identity_commands):
+        monkeypatch.setattr(module, "ask_api", api)
+    monkeypatch.setattr(suggestion_commands, "_LOOK_SECONDS", 0)
+    return CliRunner().invoke(app, ["identity", *arguments])
 
 
-def test_two_forms_of_one_name_are_suggested() -> None:
-    (found,) = suggestions([JON, JOHN])
-    assert (found.a, found.b) == (JOHN.customer_id, JON.customer_id)
-    assert "same birth date" in found.reasons
-
-
-def test_nobody_is_suggested_across_workspaces_or_from_the_past() -> None:
-    elsewhere = customer("John Whitfield", "+447700900132", workspace="other")
-    merged = customer("John Whitfield", "+447700900132", status=Status.MERGED)
-    assert list(suggestions([JON, elsewhere, merged])) == []
-
-
-@pytest.mark.parametrize("arguments", [[], ["--json"]])
-def test_the_command_shows_both_customers_and_why(
-    monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+def test_a_suggestion_is_shown_with_both_customers_and_the_reasons(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(suggestion_commands, "read_states", lambda _: [JON, JOHN])
-    shown = CliRunner().invoke(app, ["identity", "suggestions", *arguments])
+    """And nothing of what customers wrote reaches the terminal as an order to it."""
+    shown = run(monkeypatch, Api(ANSWER), "suggestions")
+
     assert shown.exit_code == 0
-    for told in (JON.customer_id, JOHN.customer_id, "same birth date"):
+    for told in ("cjon cjohn", "sure 1.000", "Jon Whitfield", "email:john@", "another city"):
         assert told in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert "--after cursor" in shown.stderr
+
+
+def test_json_is_the_answer_of_the_api(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = run(monkeypatch, Api(ANSWER), "suggestions", "--json", "--limit", "7")
+
+    assert json.loads(shown.stdout) == ANSWER
+
+
+def test_customers_that_are_being_compared_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(NotYet("the API"), NotYet("the API"), {**ANSWER, "suggestions": [], "next": None})
+
+    shown = run(monkeypatch, api, "suggestions", "--fresh")
+
+    assert "no suggestions" in shown.stdout
+    assert len(api.asked) == 3
+    assert len({path for path, _ in api.asked}) == 1
+    assert "as_of=" in api.asked[0][0]
+
+
+@pytest.mark.parametrize("what", ["accept", "refuse"])
+def test_a_decision_goes_to_the_api_and_its_id_is_printed(
+    monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    api = Api({"change_id": f"{what}-1", "effective": True})
+
+    done = run(monkeypatch, api, what, "cjon", "cjohn", "--why", "asked him")
+
+    assert done.stdout == f"{what}-1\n"
+    ((path, order),) = api.asked
+    assert path == f"identity/suggestions/{what}"
+    assert (order["a"], order["b"], order["why"]) == ("cjon", "cjohn", "asked him")
+
+
+def test_a_decision_that_is_refused_ends_in_its_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    api = Api(NotKnown("split by hand: undo refuse-1 first"))
+
+    done = run(monkeypatch, api, "accept", "cjon", "cjohn", "--why", "asked him")
+
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "undo refuse-1 first" in done.stderr

@@ -25,6 +25,9 @@ degree = 7
 values = ["Walk-In"]
 patterns = ["^test-"]
 
+[workspaces.shop.suggestions]
+consent = "matching"
+
 [workspaces.shop.sources.web]
 write_key = "env:WEB_KEY"
 
@@ -53,6 +56,7 @@ def test_a_whole_configuration_is_read() -> None:
     assert shop.identifiers.types["email"].normaliser == "email"
     assert shop.identifiers.types["user_id"].limit == 1
     assert shop.identifiers.blocked_values == {"walk-in"}
+    assert shop.suggestions_consent == "matching"
     assert shop.sources["web"].write_keys == ("k1",)
     assert shop.sources["web"].default_currency == "EUR"
     assert shop.sources["till"].default_currency == "CHF"

@@ -15,14 +15,15 @@ from starlette.testclient import TestClient
 from customeros.processors.identity.model import Joined
 from customeros.processors.identity.public import change_of, pair_name
 from customeros.runtime.config import Workspace
-from customeros.schemas.codec import EVIDENCE, IDENTITY_CHANGE, IDENTITY_LINK
+from customeros.schemas.codec import CUSTOMER_STATE, EVIDENCE, IDENTITY_CHANGE, IDENTITY_LINK
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.identity import Assignment, Evidence, IdentityChange, IdentityLink
 from customeros.schemas.topics import topic_key
 from customeros.sdk import Customers
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
-from customeros.serving.identity import Changes, IdentityKnowledge, Links
+from customeros.serving.identity import Changes, Comparisons, IdentityKnowledge, Links
+from customeros.serving.identity.comparing import Compared, compare
 from customeros.serving.registry import ReadOnlyRegistry
 from support.customers import WORKSPACE, WORKSPACE_KEY, copy_of
 from support.events import ListedEvents
@@ -58,6 +59,11 @@ class World:
             name = topic_key(one.workspace, one.change_id)
             self.changes[name] = IDENTITY_CHANGE.encode(one)
 
+    def compare(self, workspace: str, consent: str | None) -> Compared:
+        """As the process of its own would, from the topic."""
+        states = map(CUSTOMER_STATE.decode, list(self.states.values()))
+        return compare((one for one in states if one.workspace == workspace), consent)
+
     async def tell(self, evidence: Evidence) -> None:
         """As the graph would take it, at once."""
         self.told.append(EVIDENCE.decode(EVIDENCE.encode(evidence)))
@@ -92,7 +98,11 @@ def app(world: World) -> Starlette:
             customers=customers,
             events=world.events,
             ready=lambda: world.ready,
-            workspaces={WORKSPACE: Workspace(WORKSPACE), "other": Workspace("other")},
+            workspaces={
+                WORKSPACE: Workspace(WORKSPACE),
+                "other": Workspace("other"),
+                "careful": Workspace("careful", suggestions_consent="matching"),
+            },
             workspace_key=lambda name: WORKSPACE_KEY,
             token=TOKEN,
             today=lambda: date(2026, 1, 7),
@@ -105,6 +115,7 @@ def app(world: World) -> Starlette:
             events=world.events,
             ready=lambda: world.ready,
             tell=world.tell,
+            comparisons=Comparisons(world.compare),
         ),
         ReadOnlyRegistry(),
         health=lambda: {"customer-state": world.ready, "identity.assignments": True},

@@ -19,10 +19,16 @@ from customeros.runtime.settings import Settings, read_settings
 app = typer.Typer(no_args_is_help=True, help="One customer, all round.")
 
 _ANSWER_SECONDS: Final = 10.0
+# The code of an answer that takes longer than a request may.
+_WORKING: Final = "comparing"
 
 
 class NotKnown(Exception):
     """There is no such customer, or the question is malformed; the text says which."""
+
+
+class NotYet(Unavailable):
+    """The answer is being worked out: ask again."""
 
 
 @app.callback()
@@ -68,6 +74,7 @@ def ask_api(settings: Settings, path: str, order: dict[str, Any] | None = None) 
         order: what is to be done, as the body of a POST; None: a GET.
 
     Raises:
+        NotYet: it is being worked out: ask again.
         NotKnown: there is no such thing, it is refused, or the question is malformed.
         Unavailable: no API answers.
         Misconfigured: the API takes another token than this home holds.
@@ -82,21 +89,22 @@ def ask_api(settings: Settings, path: str, order: dict[str, Any] | None = None) 
             return found
     except urllib.error.HTTPError as error:
         with error:
+            code, message = _told(error)
             if error.code in (401, 403):
                 raise Misconfigured(
                     f"the API on port {settings.api.port} runs with another home: "
                     "set CUSTOMEROS_HOME"
                 ) from None
             if error.code in (400, 404, 409, 410):
-                raise NotKnown(_told(error)) from None
-            raise Unavailable("the API") from error
+                raise NotKnown(message) from None
+            raise (NotYet if code == _WORKING else Unavailable)("the API") from error
     except (urllib.error.URLError, TimeoutError) as error:
         raise Unavailable(f"the API at {settings.api.host}:{settings.api.port}") from error
 
 
-def _told(error: urllib.error.HTTPError) -> str:
+def _told(error: urllib.error.HTTPError) -> tuple[str, str]:
     try:
-        answer = json.load(error)
-        return str(answer["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        return f"the API answered {error.code}"
+        told = json.load(error)["error"]
+        return str(told.get("code")), str(told["message"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "", f"the API answered {error.code}"

@@ -60,17 +60,17 @@ def split(
 ) -> None:
     """Take identifiers out of a customer, with all that is theirs; `undo` takes it back."""
     order = {"customer": customer, "identifiers": identifiers, "why": reason}
-    _change("split", order)
+    change("split", order)
 
 
 def join(a: Who, b: Who, reason: Reason) -> None:
     """Make two customers one; `undo` takes it back."""
-    _change("join", {"a": a, "b": b, "why": reason})
+    change("join", {"a": a, "b": b, "why": reason})
 
 
 def undo(change_id: Annotated[str, typer.Argument(metavar="CHANGE_ID")]) -> None:
     """Take a split or a join back; `identity changes` lists them."""
-    _change("undo", {"change_id": change_id})
+    change("undo", {"change_id": change_id})
 
 
 @app.command("digest")
@@ -140,7 +140,8 @@ def changes(as_json: Json = False) -> None:
     _table(("id", "at", "identifiers", "by", "why", ""), rows, "no changes by hand")
 
 
-def _change(what: str, order: dict[str, Any]) -> None:
+def change(what: str, order: dict[str, Any]) -> None:
+    """Have *what* done, and print the id that `undo` takes."""
     found = _ask(f"identity/{what}", {**order, "by": getpass.getuser()})
     typer.echo(found["change_id"])
     if not found["effective"]:

@@ -1,92 +1,84 @@
-"""Which customers may be one person though no evidence joins them: `identity suggestions`."""
+"""Which customers may be one person though no evidence joins them; a person decides."""
 
 from __future__ import annotations
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Final
+import time
+import urllib.parse
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
 
 import typer
 
+from customeros.ops.ask import NotKnown, NotYet, ask_api
+from customeros.ops.identity_commands import Json, Reason, Who, change
 from customeros.ops.terminal import printable
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings, read_settings
-from customeros.runtime.topics import prefixed
-from customeros.schemas.codec import CUSTOMER_STATE
-from customeros.schemas.customer import CustomerState, Status
-from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
-from customeros.sdk import LiveCopy
 
-if TYPE_CHECKING:  # when asked: an installation that runs no processors has no string metrics
-    from customeros.processors.suggestions.record import Record
-    from customeros.processors.suggestions.suggest import Suggestion
-
-_READ_SECONDS: Final = 600.0
+_LOOK_SECONDS: Final = 0.2
 
 
 def register(identity: typer.Typer) -> None:
-    """Put the command under the command *identity*."""
+    """Put the commands under the command *identity*."""
     identity.command("suggestions")(show_suggestions)
+    identity.command()(accept)
+    identity.command()(refuse)
 
 
 def show_suggestions(
-    limit: Annotated[int, typer.Option(min=1, help="How many, the surest first.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="How many, the surest first.")] = 50,
+    after: Annotated[str, typer.Option(help="The `next` of an earlier answer.")] = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compare all customers anew.")] = False,
+    as_json: Json = False,
 ) -> None:
     """
     Customers that may be one person, the surest first, and why.
 
-    Nothing is changed: `customeros join A B --why TEXT` accepts one.
+    Nothing is changed: `identity accept A B --why TEXT` makes them one, `identity refuse` keeps
+    them apart and is not suggested again; `undo` takes either back.
     """
-    found = list(suggestions(read_states(read_settings())))[:limit]
+    asked = {"limit": str(limit), **({"after": after} if after else {})}
+    if fresh:
+        asked["as_of"] = datetime.now(UTC).isoformat()
+    found = _compared(read_settings(), asked)
     if as_json:
-        typer.echo(json.dumps([one._asdict() for one in found], indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
-    for one in found:
-        sure = "sure" if one.first else "maybe"
-        typer.echo(f"{one.a} {one.b}  {sure} {one.probability:.3f}")
-        typer.echo(printable(f"  {'; '.join(one.reasons)}"))
-    if not found:
+    for one in found["suggestions"]:
+        a, b = one["a"], one["b"]
+        sure = "sure" if one["first"] else "maybe"
+        typer.echo(f"{a['customer_id']} {b['customer_id']}  {sure} {one['probability']:.3f}")
+        for side in (a, b):
+            known = ", ".join(side["identifiers"])
+            typer.echo(printable(f"  {side['name'] or '?'}: {known}, {side['orders']} orders"))
+        typer.echo(printable(f"  {'; '.join(one['reasons'])}"))
+        if one["forbidden"]:
+            typer.echo(printable(f"  cannot be accepted: {one['forbidden']['text']}"))
+    if not found["suggestions"]:
         typer.echo("no suggestions")
+    typer.echo(f"of {found['customers']:,} customers as of {found['as_of']}", err=True)
+    if found["next"]:
+        typer.echo(f"more: --after {found['next']}", err=True)
 
 
-def suggestions(states: Iterable[CustomerState]) -> Iterator[Suggestion]:
-    """Of active customers, each workspace by itself; workspaces in order of their names."""
-    from customeros.processors.suggestions.suggest import suggest
-
-    people: dict[str, list[Record]] = defaultdict(list)
-    for state in states:
-        if state.status is Status.ACTIVE:
-            people[state.workspace].append(record_of_customer(state))
-    for _, records in sorted(people.items()):
-        yield from suggest(records)
+def accept(a: Who, b: Who, reason: Reason) -> None:
+    """Make two customers one, as `join` does; `undo` takes it back."""
+    change("suggestions/accept", {"a": a, "b": b, "why": reason})
 
 
-def record_of_customer(state: CustomerState) -> Record:
-    """Its traits, and its e-mail addresses and phone numbers as identifiers."""
-    from customeros.processors.suggestions.record import record_of_traits
-
-    traits: dict[str, Any] = {name: json.loads(t.value) for name, t in state.traits.items()}
-    values: dict[str, list[str]] = defaultdict(list)
-    for one in state.identifiers:
-        if one.value is not None:
-            values[one.type].append(one.value)
-    return record_of_traits(
-        state.customer_id, traits, emails=values["email"], phones=values["phone"]
-    )
+def refuse(a: Who, b: Who, reason: Reason) -> None:
+    """Keep two customers apart, also from evidence to come; `undo` takes it back."""
+    change("suggestions/refuse", {"a": a, "b": b, "why": reason})
 
 
-def read_states(settings: Settings) -> list[CustomerState]:
-    """
-    All that `customer-state` holds now.
-
-    Raises:
-        Unavailable: the broker does not answer.
-    """
-    topic = prefixed(settings, CUSTOMER_STATE_TOPIC)
-    with LiveCopy(topic, settings.kafka_client) as copy:
-        if not copy.wait_ready(_READ_SECONDS):
-            raise Unavailable("kafka")
-        values = [copy.get(key) for key in copy]
-    return [CUSTOMER_STATE.decode(value) for value in values if value is not None]
+def _compared(settings: Settings, asked: dict[str, str]) -> dict[str, Any]:
+    """The answer; customers that are being compared are waited for, however many there are."""
+    path = f"identity/suggestions?{urllib.parse.urlencode(asked)}"
+    while True:
+        try:
+            return ask_api(settings, path)
+        except NotYet:
+            time.sleep(_LOOK_SECONDS)
+        except NotKnown as error:
+            typer.echo(f"customeros: {error}", err=True)
+            raise typer.Exit(1) from None

@@ -46,12 +46,19 @@ class Source(NamedTuple):
 
 
 class Workspace(NamedTuple):
-    """One company's customers; nothing is shared between workspaces."""
+    """
+    One company's customers; nothing is shared between workspaces.
+
+    Args:
+        suggestions_consent: the purpose that a customer must have granted to be compared with
+            others for suggestions; None: anybody is.
+    """
 
     name: str
     identifiers: IdentifierRules = IdentifierRules()
     sources: Mapping[str, Source] = {}
     default_currency: str | None = None
+    suggestions_consent: str | None = None
 
 
 class Config:
@@ -153,11 +160,16 @@ class _Source(_Section):
     default_currency: Currency | None = None
 
 
+class _Suggestions(_Section):
+    consent: Annotated[str, Field(min_length=1)] | None = None
+
+
 class _Workspace(_Section):
     default_currency: Currency | None = None
     default_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
     identifiers: dict[str, _IdentifierType] = {}
     blocked: _Blocked = _Blocked()
+    suggestions: _Suggestions = _Suggestions()
     sources: dict[Name, _Source] = Field(min_length=1)
 
     @field_validator("identifiers")
@@ -198,7 +210,7 @@ def _workspace(
         )
         for n, source in found.sources.items()
     }
-    return Workspace(name, rules, sources, found.default_currency)
+    return Workspace(name, rules, sources, found.default_currency, found.suggestions.consent)
 
 
 def _merged(name: str, said: _IdentifierType) -> IdentifierType:
@@ -248,6 +260,7 @@ def _fields_at(path: tuple[str, ...]) -> list[str]:
         (0, ""): _Document,
         (2, ""): _Workspace,
         (3, "blocked"): _Blocked,
+        (3, "suggestions"): _Suggestions,
         (4, "identifiers"): _IdentifierType,
         (4, "sources"): _Source,
     }

@@ -22,7 +22,8 @@ from customeros.sdk import Customers, LiveCopy
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
 from customeros.serving.events import ClickHouseEvents
-from customeros.serving.identity import Changes, IdentityKnowledge, Links
+from customeros.serving.identity import Changes, Comparisons, IdentityKnowledge, Links
+from customeros.serving.identity.comparing import Comparing
 from customeros.serving.identity.telling import Telling
 from customeros.serving.registry import ReadOnlyRegistry
 
@@ -54,6 +55,7 @@ def run_api(settings: Settings) -> int:
     states, assignments, links, changes = copies
     customers = Customers(states, assignments)
     events = ClickHouseEvents(settings)
+    comparing = Comparing(settings)
     identity = IdentityKnowledge(
         links=evidence,
         changes=made,
@@ -62,6 +64,7 @@ def run_api(settings: Settings) -> int:
         events=events,
         ready=lambda: links.ready and changes.ready,
         tell=Telling(settings),
+        comparisons=Comparisons(comparing),
     )
     knowledge = Knowledge(
         customers=customers,
@@ -96,6 +99,7 @@ def run_api(settings: Settings) -> int:
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
             runner.run(_serve(server, listening, copies))
     finally:
+        comparing.stop()
         for copy in copies:
             copy.stop()
     return CRASHED if any(copy.failure for copy in copies) else 0

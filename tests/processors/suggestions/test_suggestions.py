@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from customeros.processors.suggestions.blocks import FULL_BLOCK, candidates
 from customeros.processors.suggestions.record import Record, record, record_of_traits
-from customeros.processors.suggestions.suggest import Suggestion, suggest
+from customeros.processors.suggestions.suggest import suggest
+from customeros.processors.suggestions.suggestion import Suggestion
 
 GIVEN = (
     "ada", "bruno", "carla", "dmitri", "elena", "farid", "greta", "hugo", "ines", "jakob",

@@ -9,7 +9,7 @@ from customeros.processors.identity.fold import MAX_CUT_KEYS
 from customeros.processors.identity.model import NEVER
 from customeros.processors.identity.public import SPLIT
 from customeros.processors.identity.rules import Rules
-from customeros.processors.identity.why import Graph, other_end, uniting
+from customeros.processors.identity.why import Graph, other_end, parting, uniting
 from customeros.schemas.identity import (
     Cut,
     Endpoint,
@@ -63,27 +63,26 @@ def split(
         raise Impossible(
             "splits_nobody", "name some of the customer's identifiers: not none, not all"
         )
-    if len(members) > MAX_CUT_KEYS:
-        raise Impossible("too_many", f"a split names at most {MAX_CUT_KEYS} identifiers")
-    joins = _joins_across(graph, left, {*right})
-    if joins:
-        raise Impossible(
-            "contradicts_join", f"joined by hand: undo {', '.join(joins)} before the split"
-        )
-    return Evidence(
-        workspace=workspace,
-        kind=EvidenceKind.CUT,
-        cut=Cut(
-            cut_id=change.change_id,
-            version=change.now,
-            on=True,
-            left=tuple(left),
-            right=tuple(right),
-            by=change.by,
-            why=change.why,
-            made_at=change.now,
-        ),
-    )
+    return _cut(graph, left, right, change, workspace)
+
+
+def refuse(
+    graph: Graph, one: Iterable[str], other: Iterable[str], change: Change, workspace: str
+) -> Evidence:
+    """
+    The customers with the identifiers *one* and *other* are two persons, whatever evidence comes.
+
+    Raises:
+        Impossible: they are one customer, that was said already, or it contradicts a join.
+    """
+    left, right = sorted({*one}), sorted({*other})
+    if {graph.customer(key) for key in left} & {graph.customer(key) for key in right}:
+        raise Impossible("already_one", "they are one customer: a split parts them")
+    said = parting(graph, left, right)
+    if said:
+        named = ", ".join(one.change_id for one in said)
+        raise Impossible("already_apart", f"it was said already that they are two: {named}")
+    return _cut(graph, left, right, change, workspace)
 
 
 def join(
@@ -180,6 +179,32 @@ def endpoint(key: str, kind: str, epoch: int, first_seen_at: int = NEVER) -> End
     """An identifier as a person names it; no event of it is known here."""
     return Endpoint(
         key=key, type=kind, first_seen_at=first_seen_at, first_event_id=_NO_EVENT, epoch=epoch
+    )
+
+
+def _cut(
+    graph: Graph, left: Sequence[str], right: Sequence[str], change: Change, workspace: str
+) -> Evidence:
+    if len(left) + len(right) > MAX_CUT_KEYS:
+        raise Impossible("too_many", f"a split names at most {MAX_CUT_KEYS} identifiers")
+    joins = _joins_across(graph, left, {*right})
+    if joins:
+        raise Impossible(
+            "contradicts_join", f"joined by hand: undo {', '.join(joins)} before the split"
+        )
+    return Evidence(
+        workspace=workspace,
+        kind=EvidenceKind.CUT,
+        cut=Cut(
+            cut_id=change.change_id,
+            version=change.now,
+            on=True,
+            left=tuple(left),
+            right=tuple(right),
+            by=change.by,
+            why=change.why,
+            made_at=change.now,
+        ),
     )
 
 

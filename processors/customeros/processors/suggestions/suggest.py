@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from customeros.processors.suggestions.blocks import candidates
 from customeros.processors.suggestions.compare import FIELDS, Level, Vector, vector
 from customeros.processors.suggestions.reasons import reasons
 from customeros.processors.suggestions.record import Record
+from customeros.processors.suggestions.suggestion import Suggestion, rank
 from customeros.processors.suggestions.weights import learn, probability, rare
 
 SHOWN: Final = 0.5  # likelier than not
@@ -19,22 +20,6 @@ FIRST: Final = 0.999
 _OWN: Final = tuple(FIELDS.index(name) for name in ("given", "born", "email"))
 _GIVEN: Final = FIELDS.index("given")
 _BORN: Final = FIELDS.index("born")
-
-
-class Suggestion(NamedTuple):
-    """
-    Args:
-        a, b: keys of the records, the smaller one first.
-        probability: by the model, from 0 to 1.
-        first: sure enough to be shown before others; at most 1 in 100 of them is wrong.
-        reasons: for people, the weightiest first; what speaks against it last.
-    """
-
-    a: str
-    b: str
-    probability: float
-    first: bool
-    reasons: tuple[str, ...]
 
 
 def suggest(records: Sequence[Record], *, at_least: float = SHOWN) -> list[Suggestion]:
@@ -60,7 +45,7 @@ def suggest(records: Sequence[Record], *, at_least: float = SHOWN) -> list[Sugge
             first = likely >= FIRST and _personal(levels)
             told = reasons(one, other, levels, weights)
             found.append(Suggestion(one.key, other.key, likely, first, told))
-    return sorted(found, key=lambda s: (not s.first, -s.probability, s.a, s.b))
+    return sorted(found, key=rank)
 
 
 def _personal(levels: Vector) -> bool:

@@ -1,4 +1,4 @@
-"""Answers what people changed, and changes it: split, join, undo."""
+"""Answers what people changed, and changes it: split, join, refuse, undo."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class SplitOrder(msgspec.Struct, forbid_unknown_fields=True):
     by: str = "api"
 
 
-class JoinOrder(msgspec.Struct, forbid_unknown_fields=True):
+class PairOrder(msgspec.Struct, forbid_unknown_fields=True):
     a: str
     b: str
     why: str
@@ -72,10 +72,29 @@ class ByHandAnswers:
 
     async def join(self, request: Request) -> Response:
         """`POST /v1/identity/join`."""
+        return await self._join(request, "join")
+
+    async def accept(self, request: Request) -> Response:
+        """`POST /v1/identity/suggestions/accept`."""
+        return await self._join(request, "accept")
+
+    async def refuse(self, request: Request) -> Response:
+        """`POST /v1/identity/suggestions/refuse`."""
         asked = self._door.enter(request)
-        order = await read_order(request, JoinOrder)
+        order = await read_order(request, PairOrder)
+        one, other = asked.side(order.a), asked.side(order.b)
+        change = _new_change("refuse", order.by, order.why)
+        return await self._make(
+            lambda: by_hand.refuse(
+                asked.graph, one.members, other.members, change, asked.workspace.name
+            )
+        )
+
+    async def _join(self, request: Request, kind: str) -> Response:
+        asked = self._door.enter(request)
+        order = await read_order(request, PairOrder)
         graph, one, other = asked.graph, asked.side(order.a), asked.side(order.b)
-        change = _new_change("join", order.by, order.why)
+        change = _new_change(kind, order.by, order.why)
         ends = (
             by_hand.endpoint(one.key, one.type, graph.epoch(one.key), one.first_seen_at),
             by_hand.endpoint(other.key, other.type, graph.epoch(other.key), other.first_seen_at),

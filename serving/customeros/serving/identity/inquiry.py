@@ -18,6 +18,7 @@ from customeros.sdk.lookup import Copy, Customers
 from customeros.serving.answers import Refused
 from customeros.serving.customers import CustomerAnswers, try_again
 from customeros.serving.identity.changes import Changes
+from customeros.serving.identity.comparisons import Comparisons
 from customeros.serving.identity.links import Links, WorkspaceGraph
 from customeros.serving.reference import read_reference
 
@@ -51,6 +52,7 @@ class IdentityKnowledge(NamedTuple):
     events: NamedEvents
     ready: Callable[[], bool]
     tell: Callable[[Evidence], Awaitable[None]]
+    comparisons: Comparisons
 
 
 class Side(NamedTuple):

@@ -8,6 +8,7 @@ from customeros.serving.customers import CustomerAnswers
 from customeros.serving.identity.by_hand import ByHandAnswers
 from customeros.serving.identity.conflicts import ConflictAnswers
 from customeros.serving.identity.inquiry import Door, IdentityKnowledge
+from customeros.serving.identity.suggestions import SuggestionAnswers
 from customeros.serving.identity.why import WhyAnswers
 
 
@@ -19,6 +20,9 @@ def identity_routes(customers: CustomerAnswers, know: IdentityKnowledge) -> list
         Route("/v1/customers/{who}/evidence", why.evidence),
         Route("/v1/why", why.why),
         Route("/v1/identity/conflicts", ConflictAnswers(door).__call__),
+        Route("/v1/identity/suggestions", SuggestionAnswers(door).__call__),
+        Route("/v1/identity/suggestions/accept", made.accept, methods=["POST"]),
+        Route("/v1/identity/suggestions/refuse", made.refuse, methods=["POST"]),
         Route("/v1/identity/changes", made.changes),
         Route("/v1/identity/split", made.split, methods=["POST"]),
         Route("/v1/identity/join", made.join, methods=["POST"]),
