@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from customeros.schemas.account import AccountEntry, AccountMember, AccountState
 from customeros.schemas.customer import (
     Consent,
     CurrencyTotals,
@@ -147,6 +148,42 @@ EVIDENCE: Final = Evidence(
         rule="identify",
     ),
 )
+ACCOUNT: Final = AccountState(
+    workspace=WORKSPACE,
+    account_id="acme",
+    version=NOON,
+    parent="acme-group",
+    subsidiaries=("acme-uk",),
+    subsidiary_count=1,
+    members=(
+        AccountMember(
+            customer_id=ADA,
+            role="buyer",
+            since=NOON - 60_000,
+            last_seen_at=NOON,
+            source="demo",
+            event_id="group-1",
+        ),
+    ),
+    member_count=1,
+    traits={
+        "name": Trait(value='"Acme"', source="demo", event_id="group-1", occurred_at=NOON - 60_000)
+    },
+    metrics=STATE.metrics,
+    things=STATE.things,
+    timeline=(
+        AccountEntry(
+            occurred_at=NOON,
+            event_id="order-1",
+            source="demo",
+            family="transactional",
+            name="Order Completed",
+            ref="o-1001",
+            customer_id=ADA,
+        ),
+    ),
+    digest="5a1d",
+)
 DEAD_LETTER: Final = DeadLetter(
     workspace=WORKSPACE,
     source="demo",
@@ -164,6 +201,7 @@ ALL: Final[dict[str, msgspec.Struct]] = {
     "event": EVENT,
     "resolved_event": ResolvedEvent(event=EVENT, customer_id=ADA, assignment_version=0),
     "customer_state": STATE,
+    "account_state": ACCOUNT,
     "evidence": EVIDENCE,
     "assignment": an_assignment("email", "ada@example.com", ADA),
     "identity_link": IdentityLink(

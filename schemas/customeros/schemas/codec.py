@@ -18,6 +18,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 import fastavro
 import msgspec
 
+from customeros.schemas.account import AccountState
 from customeros.schemas.compiled import compile_codec
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
@@ -156,6 +157,7 @@ def _drop_logical_types(node: Any) -> None:
 EVENT: Final = AvroCodec("event", Event)
 RESOLVED_EVENT: Final = AvroCodec("resolved_event", ResolvedEvent)
 CUSTOMER_STATE: Final = AvroCodec("customer_state", CustomerState)
+ACCOUNT_STATE: Final = AvroCodec("account_state", AccountState)
 EVIDENCE: Final = AvroCodec("evidence", Evidence)
 ASSIGNMENT: Final = AvroCodec("assignment", Assignment)
 IDENTITY_LINK: Final = AvroCodec("identity_link", IdentityLink)

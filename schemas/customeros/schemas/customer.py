@@ -134,6 +134,24 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     ref: str | None = None
 
 
+class Membership(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    How the customer belongs to an organisation; of it, `account-state` tells more.
+
+    Args:
+        role: as it was last given; None: never.
+        since: the first event that made the customer a member, ms; last_seen_at: the newest of
+            its events that name the organisation.
+        source, event_id: of what made it a member last.
+    """
+
+    role: str | None
+    since: int
+    last_seen_at: int
+    source: str
+    event_id: str
+
+
 class Touch(msgspec.Struct, frozen=True, kw_only=True):
     """What brought the customer here: `values` are the campaign's and referrer's, by name."""
 
@@ -149,7 +167,8 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
         version: hybrid clock, ms; grows per customer: a consumer ignores an older one.
         identifiers: sorted by (type, value).
         things: newest first, at most 50. timeline: newest first, at most 50.
-        sets: `products`, `channels`, `accounts`: member to when it was last seen.
+        sets: `products`, `channels`: member to when it was last seen.
+        accounts: the organisations that the customer belongs to, by id; at most 100.
         digest: hash over all but `version` and the identifiers' `since`; equal content,
             equal digest.
     """
@@ -166,6 +185,7 @@ class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
     things: tuple[OpenThing, ...] = ()
     timeline: tuple[TimelineEntry, ...] = ()
     sets: dict[str, dict[str, int]] = {}
+    accounts: dict[str, Membership] = {}
     first_touch: Touch | None = None
     last_touch: Touch | None = None
     digest: str = ""

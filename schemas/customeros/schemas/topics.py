@@ -83,6 +83,10 @@ CHANGES: Final = Topic("identity.changes", "change id", Cleanup.COMPACT, "identi
 SIGHTINGS: Final = Topic("identity.sightings", "identifier key", Cleanup.DELETE, None, 7 * _DAY)
 CONTRIBUTIONS: Final = Topic("profile.contributions", "customer id", Cleanup.DELETE, None, _DAY)
 CUSTOMER_STATE: Final = Topic("customer-state", "customer id", Cleanup.COMPACT, "customer_state")
+ACCOUNT_CONTRIBUTIONS: Final = Topic(
+    "account.contributions", "account id", Cleanup.DELETE, None, _DAY
+)
+ACCOUNT_STATE: Final = Topic("account-state", "account id", Cleanup.COMPACT, "account_state")
 RESOLVED: Final = Topic(
     "events.resolved", "customer id", Cleanup.DELETE, "resolved_event", 7 * _DAY
 )
@@ -100,6 +104,8 @@ TOPICS: Final = (
     SIGHTINGS,
     CONTRIBUTIONS,
     CUSTOMER_STATE,
+    ACCOUNT_CONTRIBUTIONS,
+    ACCOUNT_STATE,
     RESOLVED,
     DEAD_LETTERS,
 )

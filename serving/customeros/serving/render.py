@@ -13,6 +13,7 @@ from customeros.schemas.customer import (
     Consent,
     CustomerState,
     KnownIdentifier,
+    Membership,
     Metrics,
     OpenThing,
     TimelineEntry,
@@ -53,6 +54,7 @@ def customer(
             name: {member: time_text(at) for member, at in members.items()}
             for name, members in state.sets.items()
         },
+        "accounts": {name: _membership(m) for name, m in state.accounts.items()},
         "first_touch": _touch(state.first_touch),
         "last_touch": _touch(state.last_touch),
         "timeline": [_entry(e) for e in state.timeline],
@@ -195,6 +197,16 @@ def _thing(found: OpenThing) -> dict[str, Any]:
     if found.amount is not None:
         thing |= {"amount": found.amount, "currency": found.currency}
     return thing
+
+
+def _membership(found: Membership) -> dict[str, Any]:
+    return {
+        "role": found.role,
+        "since": time_text(found.since),
+        "last_seen_at": time_text(found.last_seen_at),
+        "source": found.source,
+        "event_id": found.event_id,
+    }
 
 
 def _touch(found: Touch | None) -> dict[str, Any] | None:

@@ -255,7 +255,7 @@ def test_an_organisation_s_traits_are_not_the_customer_s() -> None:
     profile = folded(an_event(kind="group", account_id="acme", traits={"name": '"Acme"'}))
 
     assert profile.traits == {}
-    assert profile.sets == {"accounts": {"acme": NOON}}
+    assert profile.accounts.keys() == {"acme"}
 
 
 def test_a_too_long_trait_leaves_a_mark() -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from customeros.processors.profile.kept import newest_members
+from customeros.processors.profile.kept import first_accounts, newest_members
 from customeros.processors.profile.model import Contribution, Profile, canonical_bytes
 
 CONTRIBUTION_BYTES: Final = 16 * 1024
@@ -51,4 +51,5 @@ def shortened(profile: Profile, count: int) -> Profile:
         things=profile.things[:count],
         timeline=profile.timeline[:count],
         sets={name: newest_members(members, count) for name, members in profile.sets.items()},
+        accounts=first_accounts(profile.accounts, count),
     )

@@ -14,24 +14,19 @@ from customeros.processors.profile.merge import merge, merge_consent
 from customeros.processors.profile.model import (
     ConsentMark,
     Contribution,
-    Profile,
+    Standing,
     TouchMark,
-    TraitMark,
     canonical_bytes,
 )
-from customeros.processors.profile.uniques import count
+from customeros.processors.profile.shown import known_traits, metrics_of, open_things
 from customeros.schemas.customer import (
     Consent,
-    CurrencyTotals,
     CustomerState,
     KnownIdentifier,
-    Metrics,
-    OpenThing,
-    OrderDay,
+    Membership,
     Status,
     TimelineEntry,
     Touch,
-    Trait,
 )
 from customeros.schemas.identifier import IdentifierRules
 
@@ -41,7 +36,6 @@ PROFILE_BYTES: Final = STATE_BYTES - IDENTIFIER_BYTES - 24 * 1024
 _IDENTIFIER_FRAME_BYTES: Final = 64
 _ALWAYS_FIT: Final = 20  # with values of 256 characters of four bytes
 _DIGEST_BYTES: Final = 16
-_UNSET: Final = "null"
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -76,25 +70,10 @@ def customer_state(
             customer_id=customer_id,
             version=0,
             identifiers=_identifiers(shown, rules),
-            traits={
-                name: _trait(mark)
-                for name, mark in sorted(profile.traits.items())
-                if mark.value != _UNSET
-            },
+            traits=known_traits(profile),
             consent={purpose: _consent(mark) for purpose, mark in sorted(consent.items())},
-            metrics=_metrics(profile),
-            things=tuple(
-                OpenThing(
-                    kind=thing.kind,
-                    ref=thing.ref,
-                    state=thing.state,
-                    occurred_at=thing.occurred_at,
-                    event_id=thing.event_id,
-                    amount=thing.amount if thing.currency else None,
-                    currency=thing.currency or None,
-                )
-                for thing in profile.things
-            ),
+            metrics=metrics_of(profile),
+            things=open_things(profile),
             timeline=tuple(
                 TimelineEntry(
                     occurred_at=entry.occurred_at,
@@ -108,6 +87,11 @@ def customer_state(
             ),
             sets={
                 name: dict(sorted(found.items())) for name, found in sorted(profile.sets.items())
+            },
+            accounts={
+                account: _membership(standing)
+                for account, standing in sorted(profile.accounts.items())
+                if not standing.said.left
             },
             first_touch=_touch(profile.first_touch),
             last_touch=_touch(profile.last_touch),
@@ -211,34 +195,13 @@ def _last_seen(members: Mapping[str, Member]) -> dict[str, int]:
     return found
 
 
-def _metrics(profile: Profile) -> Metrics:
-    return Metrics(
-        events=profile.events,
-        by_family=dict(sorted(profile.by_family.items())),
-        orders=profile.orders,
-        refunds=profile.refunds,
-        cancellations=profile.cancellations,
-        items=profile.items,
-        messages_in=profile.messages_in,
-        messages_out=profile.messages_out,
-        money={
-            currency: CurrencyTotals(placed=placed, refunded=refunded, cancelled=cancelled)
-            for currency, (placed, refunded, cancelled) in sorted(profile.money.items())
-        },
-        first_seen_at=profile.first_at,
-        last_seen_at=profile.last_at,
-        days=dict(sorted(profile.days.items())),
-        order_days={
-            day: OrderDay(orders=orders, placed=dict(sorted(placed.items())))
-            for day, (orders, placed) in sorted(profile.order_days.items())
-        },
-        uniques={name: count(found) for name, found in sorted(profile.uniques.items())},
-    )
-
-
-def _trait(mark: TraitMark) -> Trait:
-    return Trait(
-        value=mark.value, source=mark.source, event_id=mark.event_id, occurred_at=mark.occurred_at
+def _membership(standing: Standing) -> Membership:
+    return Membership(
+        role=standing.role.name if standing.role else None,
+        since=standing.since,
+        last_seen_at=standing.last_at,
+        source=standing.said.source,
+        event_id=standing.said.event_id,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from customeros.processors.profile.kept import (
     added_orders,
+    first_accounts,
     first_purposes,
     newest,
     newest_days,
@@ -26,11 +27,13 @@ from customeros.processors.profile.model import (
     ConsentMark,
     Fact,
     Profile,
+    Standing,
     ThingMark,
     TimelineMark,
     TouchMark,
     TraitMark,
 )
+from customeros.processors.profile.standing import standing_of, with_standing
 from customeros.processors.profile.uniques import noted
 from customeros.schemas.event import ConsentDecision, Direction, Event, Family, Order, OrderAction
 
@@ -71,6 +74,7 @@ class _Working:
         self.sets: list[tuple[str, str, int]] = []
         self.order_days = profile.order_days
         self.uniques: dict[str, list[str]] = {}
+        self.accounts = profile.accounts
         self.first_touch = profile.first_touch
         self.last_touch = profile.last_touch
 
@@ -108,7 +112,7 @@ class _Working:
         if fact.page:
             self._note("pages", fact.page)
         if event.account_id:
-            self.sets.append(("accounts", event.account_id[:NAME_CHARACTERS], at))
+            self._stand(event.account_id, standing_of(event))
         if fact.touch:
             touch = TouchMark(at, event_id, source, tuple(sorted(fact.touch.items())))
             if self.first_touch is None or touch < self.first_touch:
@@ -142,10 +146,17 @@ class _Working:
             last_touch=self.last_touch,
             order_days=newest_days(self.order_days),
             uniques=_with_noted(was.uniques, self.uniques) if self.uniques else was.uniques,
+            accounts=self.accounts,
         )
 
     def _note(self, name: str, member: str) -> None:
         self.uniques.setdefault(name, []).append(member)
+
+    def _stand(self, account: str, standing: Standing) -> None:
+        known = self.accounts.get(account)
+        if known is not None:
+            standing = with_standing(known, standing)
+        self.accounts = first_accounts({**self.accounts, account: standing})
 
     def _add_traits(self, event: Event, traits: Mapping[str, str], priority: int) -> None:
         if self.traits is self.was.traits:

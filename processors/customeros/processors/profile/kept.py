@@ -7,6 +7,7 @@ from operator import itemgetter
 from typing import Any, Protocol, TypeVar
 
 from customeros.processors.profile.model import (
+    ACCOUNTS,
     DAY_CURRENCIES,
     DAYS,
     MAX_LONG,
@@ -15,6 +16,7 @@ from customeros.processors.profile.model import (
     THINGS,
     TRAITS,
     ConsentMark,
+    Standing,
     ThingMark,
     TraitMark,
 )
@@ -85,6 +87,13 @@ def first_purposes(consent: dict[str, ConsentMark]) -> dict[str, ConsentMark]:
     if len(consent) <= PURPOSES:
         return consent
     return {purpose: consent[purpose] for purpose in sorted(consent)[:PURPOSES]}
+
+
+def first_accounts(accounts: dict[str, Standing], count: int = ACCOUNTS) -> dict[str, Standing]:
+    """The first by id, which never depends on what was told of them."""
+    if len(accounts) <= count:
+        return accounts
+    return {account: accounts[account] for account in sorted(accounts)[:count]}
 
 
 def within_long(number: int) -> int:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from customeros.processors.profile.kept import (
     added_orders,
+    first_accounts,
     newest,
     newest_days,
     newest_members,
@@ -21,8 +22,10 @@ from customeros.processors.profile.model import (
     TIMELINE_ENTRIES,
     ConsentMark,
     Profile,
+    Standing,
     TraitMark,
 )
+from customeros.processors.profile.standing import with_standing
 from customeros.processors.profile.uniques import union
 
 T = TypeVar("T")
@@ -54,6 +57,7 @@ def merge(profiles: Iterable[Profile]) -> Profile:
         last_touch=_best(max, (p.last_touch for p in parts)),
         order_days=_order_days(parts),
         uniques=_uniques(parts),
+        accounts=_accounts(parts),
     )
 
 
@@ -126,6 +130,15 @@ def _sets(parts: Iterable[Profile]) -> dict[str, dict[str, int]]:
             for member, at in members.items():
                 union[member] = max(at, union.get(member, at))
     return {name: newest_members(members) for name, members in found.items()}
+
+
+def _accounts(parts: Iterable[Profile]) -> dict[str, Standing]:
+    found: dict[str, Standing] = {}
+    for part in parts:
+        for account, standing in part.accounts.items():
+            known = found.get(account)
+            found[account] = standing if known is None else with_standing(known, standing)
+    return first_accounts(found)
 
 
 def _best(choose: Callable[[Iterable[T]], T], values: Iterable[T | None]) -> T | None:

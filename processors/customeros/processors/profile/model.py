@@ -18,6 +18,7 @@ DAYS: Final = 90
 DAY_CURRENCIES: Final = 3
 PURPOSES: Final = 32
 NEIGHBOURS: Final = 32
+ACCOUNTS: Final = 100
 
 NAME_CHARACTERS: Final = 100
 PURPOSE_CHARACTERS: Final = 64
@@ -90,6 +91,43 @@ class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=Fal
     values: tuple[tuple[str, str], ...]  # sorted
 
 
+class Said(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """
+    The greatest stays: what says who joined or left, newest, and of one moment the leaving.
+
+    Args:
+        plainly: the event is about the membership; else it only names both.
+    """
+
+    plainly: bool
+    occurred_at: int
+    left: bool
+    event_id: str
+    source: str
+
+
+class Role(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """The newest stays."""
+
+    occurred_at: int
+    event_id: str
+    name: str
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """
+    How an identifier stands to an organisation.
+
+    Args:
+        since, last_at: the first and the newest event that names both, ms.
+    """
+
+    said: Said
+    since: int
+    last_at: int
+    role: Role | None = None
+
+
 class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     Events folded; the empty profile folds nothing.
@@ -101,6 +139,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
         uniques: name to a set of `uniques`.
         things, timeline: newest first.
         sets: name to members, each with the time it was last seen.
+        accounts: by id, the organisations that events name: the first `ACCOUNTS`.
     """
 
     events: int = 0
@@ -123,6 +162,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_touch: TouchMark | None = None
     order_days: dict[str, tuple[int, dict[str, int]]] = {}
     uniques: dict[str, bytes] = {}
+    accounts: dict[str, Standing] = {}
 
 
 EMPTY: Final = Profile()

@@ -46,6 +46,7 @@ class Learning:
         self.customer_id = known.customer_id
         self.assignment_version = known.assignment_version
         self.erased_at = known.erased_at
+        self.accounts = known.profile.accounts
         self._known = known
         self._rules = rules
         self._value = known.value

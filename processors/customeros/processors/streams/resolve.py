@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from customeros.processors.accounts.model import NOBODY
 from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.model import MAX_AMOUNT, Fact
+from customeros.processors.streams.account_parts import Naming, followed, is_of_account_alone
 from customeros.processors.streams.attribution import resolved_bytes
 from customeros.processors.streams.changes import moved
 from customeros.processors.streams.deduplication import HOUR_MS, first_time
@@ -106,15 +108,21 @@ class ResolveProcessor:
         ]
         known = state.get_many(IDENTIFIERS, {key for key, _, _ in keyed})
         learning: dict[bytes, Learning] = {}
+        naming = Naming()
         for key, event, raw in keyed:
+            if not event.identifier_keys:
+                outputs.append(self._of_account_alone(key, event, raw, naming))
+                continue
             learner = learning.get(key)
             if learner is None:
                 learner = learning[key] = self._learner(event, known.get(key))
             if event.occurred_at <= learner.erased_at:
                 continue
             enrichment = enrich(event)
-            priority = self._priorities.get((event.workspace, event.source), 0)
-            learner.learn(Fact(event, priority, touch(enrichment), page(event)))
+            fact = self._fact(event, enrichment)
+            learner.learn(fact)
+            if event.account_id:
+                naming.learn(learner.nid, fact)
             outputs.append(
                 Output(
                     RESOLVED,
@@ -133,7 +141,24 @@ class ResolveProcessor:
             if after is not None:
                 state.put(IDENTIFIERS, key, after)
                 outputs.extend(told)
+                outputs.extend(naming.told(state, learner, after))
+        outputs.extend(naming.told_by_nobody(state))
         return outputs
+
+    def _of_account_alone(
+        self, key: bytes, event: Event, raw: bytes | None, naming: Naming
+    ) -> Output:
+        """Take an event that is an organisation's and nobody's."""
+        enrichment = enrich(event)
+        naming.learn(NOBODY, self._fact(event, enrichment))
+        resolved = resolved_bytes(
+            event, raw, customer_id=NOBODY, assignment_version=0, enrichment=enrichment
+        )
+        return Output(RESOLVED, key, resolved)
+
+    def _fact(self, event: Event, enrichment: Mapping[str, str]) -> Fact:
+        priority = self._priorities.get((event.workspace, event.source), 0)
+        return Fact(event, priority, touch(enrichment), page(event))
 
     def _learner(self, event: Event, known: Known | None) -> Learning:
         nid = event.identifier_keys[0]
@@ -183,6 +208,7 @@ class ResolveProcessor:
                 after, told = moved(workspace, nid, before, assignment)
                 state.put(IDENTIFIERS, key, after)
                 outputs.extend(told)
+                outputs.extend(followed(state, workspace, nid, before, after))
         return outputs
 
     def _rules_of(self, workspace: str) -> Rules:
@@ -210,11 +236,11 @@ def unknown(workspace: str, nid: str, kind: str) -> Known:
 def unusable(event: Event, key: bytes | None) -> str | None:
     """Why *event*, which came under *key*, cannot be attributed or summed; None: it can."""
     personal = event.personal
-    if not event.identifier_keys:
+    if not event.identifier_keys and not is_of_account_alone(event, key):
         return "no_identifier"
     if personal is None or len(personal.identifiers) != len(event.identifier_keys):
         return "misaligned_identifiers"
-    if key != topic_key(event.workspace, event.identifier_keys[0]):
+    if event.identifier_keys and key != topic_key(event.workspace, event.identifier_keys[0]):
         return "misrouted"
     if not 0 <= event.occurred_at < _YEAR_10000_MS:
         return "time_out_of_range"

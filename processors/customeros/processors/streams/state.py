@@ -9,8 +9,10 @@ import msgspec
 
 from customeros.processors.profile.customer import Member, customer_state, retired_state
 from customeros.processors.profile.model import Change, decode_change
+from customeros.processors.streams.accounts import AccountStates
+from customeros.processors.streams.tombstones import Tombstones
 from customeros.runtime.config import Config
-from customeros.runtime.stream import Batch, Output, State, Table, struct_table
+from customeros.runtime.stream import Batch, Output, State, struct_table
 from customeros.schemas.codec import CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.identifier import IdentifierKey, IdentifierRules, customer_id
@@ -19,7 +21,6 @@ from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 
 # A merged customer says where it went for a week: longer than caches and open browser tabs last.
 MERGED_MS: Final = 7 * 86_400_000
-_TOMBSTONES_PER_BATCH: Final = 100
 
 
 class Customer(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -44,32 +45,33 @@ class Customer(msgspec.Struct, frozen=True, array_like=True, gc=False):
     forget_at: int = 0
 
 
-def _same(value: bytes) -> bytes:
-    return value
-
-
 CUSTOMERS: Final = struct_table("customer", Customer)
 # By customer key, slash, identifier key.
 MEMBERS: Final = struct_table("member", Member)
-# By due time in eight bytes and the customer key, which is the value too.
-TOMBSTONES: Final = Table("tombstone", _same, _same)
+TOMBSTONES: Final = Tombstones("tombstone")
 
 
 class StateProcessor:
     """
-    The stage `state`, keyed by customer.
+    The stage `state`, keyed by customer, and by account where `AccountStates` decides.
 
     Args:
         rules: by workspace; one that is not named has the default rules.
     """
 
     stage: Final = "state"
-    sources: Final[Mapping[Topic, Callable[[bytes], Any]]] = {CONTRIBUTIONS: decode_change}
+    sources: Final[Mapping[Topic, Callable[[bytes], Any]]] = {
+        CONTRIBUTIONS: decode_change,
+        **AccountStates.sources,
+    }
 
     def __init__(self, rules: Mapping[str, IdentifierRules]) -> None:
         self._rules = rules
+        self._accounts = AccountStates()
 
     def handle(self, state: State, batch: Batch) -> Iterable[Output]:
+        if batch.topic in self._accounts.sources:
+            return self._accounts.handle(state, batch)
         outputs = _forgotten(state, batch.now)
         changes: dict[bytes, list[Change]] = {}
         for record in batch.records:
@@ -153,7 +155,8 @@ class _Touched:
             version = max(was.version + 1, now)
             record = msgspec.structs.replace(found, version=version)
             outputs.append(Output(CUSTOMER_STATE_TOPIC, self.key, CUSTOMER_STATE.encode(record)))
-            forget_at = _due(state, self.key, was.forget_at, found.status, now)
+            due = now + MERGED_MS if found.status is Status.MERGED else 0
+            forget_at = TOMBSTONES.plan(state, self.key, planned=was.forget_at, due=due)
         if found.status is Status.ERASED:
             state.delete(CUSTOMERS, self.key)
             return [*outputs, Output(CUSTOMER_STATE_TOPIC, self.key, None)]
@@ -188,24 +191,10 @@ class _Touched:
         return retired_state(self.workspace, self.customer_id, merged_into=merged_into)
 
 
-def _due(state: State, key: bytes, planned: int, status: Status, now: int) -> int:
-    """Plan the tombstone of a customer that is merged as of now, or that of no other; when."""
-    if planned:
-        state.delete(TOMBSTONES, planned.to_bytes(8, "big") + key)
-    if status is not Status.MERGED:
-        return 0
-    due = now + MERGED_MS
-    state.put(TOMBSTONES, due.to_bytes(8, "big") + key, key)
-    return due
-
-
 def _forgotten(state: State, now: int) -> list[Output]:
-    """Tombstones of the customers merged long enough ago; a bounded number at a time."""
+    """Tombstones of the customers merged long enough ago."""
     outputs = []
-    for row, key in list(state.scan(TOMBSTONES, limit=_TOMBSTONES_PER_BATCH)):
-        if int.from_bytes(row[:8], "big") > now:
-            break
-        state.delete(TOMBSTONES, row)
+    for key in TOMBSTONES.due(state, now):
         state.delete(CUSTOMERS, key)
         outputs.append(Output(CUSTOMER_STATE_TOPIC, key, None))
     return outputs

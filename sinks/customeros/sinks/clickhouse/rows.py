@@ -160,7 +160,8 @@ def customer_row(state: CustomerState, record: Record) -> Row:
             }
             for known in state.identifiers
         ],
-        *(list(state.sets.get(name, ())) for name in ("products", "channels", "accounts")),
+        *(list(state.sets.get(name, ())) for name in ("products", "channels")),
+        list(state.accounts),
         list(state.first_touch.values.items()) if state.first_touch else [],
         list(state.last_touch.values.items()) if state.last_touch else [],
         record.partition,

@@ -1,0 +1,107 @@
+"""The state of an organisation, from what its identifiers say and who names it as parent."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+
+from customeros.processors.accounts.model import NOBODY
+from customeros.processors.accounts.total import EntryMark, MemberMark, Total
+from customeros.processors.profile.bounds import fitted_profile
+from customeros.processors.profile.model import canonical_bytes
+from customeros.processors.profile.shown import known_traits, metrics_of, open_things
+from customeros.schemas.account import AccountEntry, AccountMember, AccountState, AccountStatus
+
+SUBSIDIARIES: Final = 50
+PROFILE_BYTES: Final = 64 * 1024  # the rest of a state has 100 kB at most
+_DIGEST_BYTES: Final = 16
+
+
+def account_state(
+    workspace: str,
+    account_id: str,
+    total: Total,
+    *,
+    children: Iterable[str] = (),
+    child_count: int = 0,
+) -> AccountState:
+    """
+    The state of version 0, with its digest.
+
+    It is deleted while the newest event that names it is the one that says so; then it says
+    nothing else.
+
+    Args:
+        children: accounts whose parent it is, the first by id; `child_count` of all.
+    """
+    if is_closed(total):
+        return _sealed(
+            AccountState(
+                workspace=workspace,
+                account_id=account_id,
+                version=0,
+                status=AccountStatus.DELETED,
+            )
+        )
+    profile = fitted_profile(total.profile, max_bytes=PROFILE_BYTES)
+    return _sealed(
+        AccountState(
+            workspace=workspace,
+            account_id=account_id,
+            version=0,
+            parent=parent_of(account_id, total),
+            subsidiaries=tuple(children),
+            subsidiary_count=child_count,
+            members=tuple(map(_member, total.members)),
+            member_count=total.member_count,
+            traits=known_traits(profile),
+            metrics=metrics_of(profile),
+            things=open_things(profile),
+            timeline=tuple(map(_entry, total.timeline)),
+        )
+    )
+
+
+def is_closed(total: Total) -> bool:
+    """Whether nothing has been heard of the organisation since it was said to be gone."""
+    last_at = total.profile.last_at
+    return total.closed is not None and (last_at is None or total.closed.occurred_at >= last_at)
+
+
+def parent_of(account_id: str, total: Total) -> str | None:
+    """The account that it belongs to; nobody's parent is itself, and what is gone has none."""
+    if total.parent is None or is_closed(total):
+        return None
+    named = total.parent.value
+    return named if named and named != account_id else None
+
+
+def _sealed(state: AccountState) -> AccountState:
+    digest = hashlib.blake2b(canonical_bytes(state), digest_size=_DIGEST_BYTES).hexdigest()
+    return msgspec.structs.replace(state, digest=digest)
+
+
+def _member(mark: MemberMark) -> AccountMember:
+    return AccountMember(
+        customer_id=mark.customer_id,
+        role=mark.role.name if mark.role else None,
+        since=mark.since,
+        last_seen_at=mark.last_at,
+        source=mark.said.source,
+        event_id=mark.said.event_id,
+    )
+
+
+def _entry(mark: EntryMark) -> AccountEntry:
+    return AccountEntry(
+        occurred_at=mark.occurred_at,
+        event_id=mark.event_id,
+        source=mark.source,
+        family=mark.family,
+        name=mark.name,
+        ref=mark.ref or None,
+        customer_id=mark.customer_id if mark.customer_id != NOBODY else None,
+    )

@@ -1,0 +1,160 @@
+"""
+What several identifiers say of one organisation, added up; any order, any grouping, the same.
+
+An organisation of many is kept as `BUCKETS` totals, each of the customers whose ids hash there, so
+that a change costs one bucket's identifiers and the totals, and not everybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeVar
+from zlib import crc32
+
+import msgspec
+
+from customeros.processors.accounts.model import NOBODY, Part
+from customeros.processors.profile.kept import newest
+from customeros.processors.profile.merge import merge
+from customeros.processors.profile.model import (
+    EMPTY,
+    TIMELINE_ENTRIES,
+    First,
+    Profile,
+    Role,
+    Said,
+    Standing,
+    TraitMark,
+)
+from customeros.processors.profile.standing import merged
+
+M = TypeVar("M", First, TraitMark)
+
+BUCKETS: Final = 256
+MEMBERS: Final = 100
+
+
+class Held(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An identifier's newest part; the highest `sequence` counts."""
+
+    customer_id: str
+    sequence: int
+    part: Part
+
+
+class MemberMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """A customer who belongs to the organisation; those last seen stay."""
+
+    last_at: int
+    customer_id: str
+    since: int
+    said: Said
+    role: Role | None = None
+
+
+class EntryMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
+    """An event of the timeline; `customer_id` may be `NOBODY`."""
+
+    occurred_at: int
+    event_id: str
+    source: str
+    family: str
+    name: str
+    ref: str
+    customer_id: str
+
+
+class Total(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """
+    Args:
+        parts: how many identifiers are in it.
+        member_count: customers who belong to the organisation; members: those last seen.
+        profile: without its timeline, which is `timeline`, with whose the events are.
+    """
+
+    parts: int = 0
+    member_count: int = 0
+    members: tuple[MemberMark, ...] = ()
+    profile: Profile = EMPTY
+    timeline: tuple[EntryMark, ...] = ()
+    closed: First | None = None
+    parent: TraitMark | None = None
+
+
+NOTHING: Final = Total()
+
+
+def bucket_of(customer_id: str) -> int:
+    """The bucket in which all identifiers of a customer are."""
+    return crc32(customer_id.encode()) % BUCKETS
+
+
+def total_of(held: Mapping[str, Held]) -> Total:
+    """The total of one bucket's identifiers, by key; a customer's must all be there."""
+    if not held:
+        return NOTHING
+    standings: dict[str, list[Standing]] = {}
+    for each in held.values():
+        if each.customer_id != NOBODY and each.part.standing is not None:
+            standings.setdefault(each.customer_id, []).append(each.part.standing)
+    members = []
+    for customer, several in standings.items():
+        one = merged(several)
+        if not one.said.left:
+            members.append(MemberMark(one.last_at, customer, one.since, one.said, one.role))
+    parts = [each.part for each in held.values()]
+    return Total(
+        len(held),
+        len(members),
+        _last_seen(members),
+        _untimed(merge(part.profile for part in parts)),
+        newest((), _entries(held.values()), TIMELINE_ENTRIES),
+        _greatest(part.closed for part in parts),
+        _greatest(part.parent for part in parts),
+    )
+
+
+def added(totals: Iterable[Total]) -> Total:
+    """The total of totals of different customers."""
+    several = [total for total in totals if total.parts]
+    if len(several) < 2:
+        return several[0] if several else NOTHING
+    return Total(
+        sum(total.parts for total in several),
+        sum(total.member_count for total in several),
+        _last_seen(member for total in several for member in total.members),
+        merge(total.profile for total in several),
+        newest((), (entry for total in several for entry in total.timeline), TIMELINE_ENTRIES),
+        _greatest(total.closed for total in several),
+        _greatest(total.parent for total in several),
+    )
+
+
+def _last_seen(members: Iterable[MemberMark]) -> tuple[MemberMark, ...]:
+    return tuple(sorted(members, key=_rank, reverse=True)[:MEMBERS])
+
+
+def _rank(member: MemberMark) -> tuple[int, str]:
+    return member.last_at, member.customer_id
+
+
+def _entries(held: Iterable[Held]) -> Iterable[EntryMark]:
+    for each in held:
+        for mark in each.part.profile.timeline:
+            yield EntryMark(
+                mark.occurred_at,
+                mark.event_id,
+                mark.source,
+                mark.family,
+                mark.name,
+                mark.ref,
+                each.customer_id,
+            )
+
+
+def _untimed(profile: Profile) -> Profile:
+    return msgspec.structs.replace(profile, timeline=())
+
+
+def _greatest(marks: Iterable[M | None]) -> M | None:
+    return max((mark for mark in marks if mark is not None), default=None)

@@ -1,0 +1,66 @@
+"""What a profile says, in the words of the public states of customers and organisations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from customeros.processors.profile.model import Profile, TraitMark
+from customeros.processors.profile.uniques import count
+from customeros.schemas.customer import CurrencyTotals, Metrics, OpenThing, OrderDay, Trait
+
+_UNSET: Final = "null"
+
+
+def metrics_of(profile: Profile) -> Metrics:
+    """Counts and money, as a state tells them."""
+    return Metrics(
+        events=profile.events,
+        by_family=dict(sorted(profile.by_family.items())),
+        orders=profile.orders,
+        refunds=profile.refunds,
+        cancellations=profile.cancellations,
+        items=profile.items,
+        messages_in=profile.messages_in,
+        messages_out=profile.messages_out,
+        money={
+            currency: CurrencyTotals(placed=placed, refunded=refunded, cancelled=cancelled)
+            for currency, (placed, refunded, cancelled) in sorted(profile.money.items())
+        },
+        first_seen_at=profile.first_at,
+        last_seen_at=profile.last_at,
+        days=dict(sorted(profile.days.items())),
+        order_days={
+            day: OrderDay(orders=orders, placed=dict(sorted(placed.items())))
+            for day, (orders, placed) in sorted(profile.order_days.items())
+        },
+        uniques={name: count(found) for name, found in sorted(profile.uniques.items())},
+    )
+
+
+def known_traits(profile: Profile) -> dict[str, Trait]:
+    """By name, without those that were unset."""
+    return {
+        name: _trait(mark) for name, mark in sorted(profile.traits.items()) if mark.value != _UNSET
+    }
+
+
+def open_things(profile: Profile) -> tuple[OpenThing, ...]:
+    """Newest first."""
+    return tuple(
+        OpenThing(
+            kind=thing.kind,
+            ref=thing.ref,
+            state=thing.state,
+            occurred_at=thing.occurred_at,
+            event_id=thing.event_id,
+            amount=thing.amount if thing.currency else None,
+            currency=thing.currency or None,
+        )
+        for thing in profile.things
+    )
+
+
+def _trait(mark: TraitMark) -> Trait:
+    return Trait(
+        value=mark.value, source=mark.source, event_id=mark.event_id, occurred_at=mark.occurred_at
+    )
