@@ -122,13 +122,11 @@ class ClickHouse:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
         pa.array([])  # imports pandas if it is there: now, not while the first batch waits
-        with _meaning():
-            with self._client(None) as server:
-                database = settings.database
-                server.command(f"CREATE DATABASE IF NOT EXISTS {database} ENGINE = Atomic")
-            self._connection = self._client(settings.database)
+        with meaning():
+            with connect(settings) as server:
+                server.command(create_database(settings.database))
+            self._connection = connect(settings, settings.database)
             for statement in statements():
                 self._connection.command(statement)
 
@@ -138,27 +136,33 @@ class ClickHouse:
         except (pa.ArrowException, OverflowError, UnicodeError) as error:
             raise PoisonRecord("row_refused", f"a value does not fit {table.name}") from error
         token = {"insert_deduplication_token": block_token(table, rows)}
-        with _meaning(), SINK_FLUSH_SECONDS.labels(table.name).time():
+        with meaning(), SINK_FLUSH_SECONDS.labels(table.name).time():
             self._connection.insert_arrow(table.name, arrow, settings={**INSERT_SETTINGS, **token})
 
     def close(self) -> None:
         """Give the connections back; calling twice is harmless."""
         self._connection.close()
 
-    def _client(self, database: str | None) -> Client:
-        clickhouse = self._settings.clickhouse
-        return clickhouse_connect.get_client(
-            dsn=self._settings.clickhouse_url,
-            username=clickhouse.user,
-            password=clickhouse.password.get_secret_value(),
-            database=database,
-            compress="lz4",
-            connect_timeout=_CONNECT_SECONDS,
-            send_receive_timeout=_ANSWER_SECONDS,
-            query_retries=0,
-            autogenerate_session_id=False,
-            client_name="customeros-sink",
-        )
+
+def connect(settings: Settings, database: str | None = None) -> Client:
+    """A client of *database*; its errors are the driver's, see `meaning`."""
+    return clickhouse_connect.get_client(
+        dsn=settings.clickhouse_url,
+        username=settings.clickhouse.user,
+        password=settings.clickhouse.password.get_secret_value(),
+        database=database,
+        compress="lz4",
+        connect_timeout=_CONNECT_SECONDS,
+        send_receive_timeout=_ANSWER_SECONDS,
+        query_retries=0,
+        autogenerate_session_id=False,
+        client_name="customeros-sink",
+    )
+
+
+def create_database(name: str) -> str:
+    """The statement that makes sure of a database."""
+    return f"CREATE DATABASE IF NOT EXISTS {name} ENGINE = Atomic"
 
 
 def insert_what_fits(target: Target, table: Table, rows: Sequence[Pending]) -> list[Record]:
@@ -213,8 +217,8 @@ def block_token(table: Table, rows: Sequence[Pending]) -> str:
 
 
 @contextmanager
-def _meaning() -> Iterator[None]:
-    """Turn the driver's errors into ours, by who is at fault."""
+def meaning() -> Iterator[None]:
+    """Turn the driver's errors into ours (see `Target`, `ClickHouse`), by who is at fault."""
     try:
         yield
     except ClickHouseError as error:

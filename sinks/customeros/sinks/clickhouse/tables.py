@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from typing import Final, NamedTuple
@@ -205,6 +206,12 @@ INSERT_SETTINGS: Final[Mapping[str, str | int]] = {
     "input_format_try_infer_datetimes": 0,
     "max_partitions_per_insert_block": 0,
 }
+
+
+def views() -> list[str]:
+    """The names under which people ask."""
+    found = (re.match(r"CREATE OR REPLACE VIEW (\w+)", each) for each in statements())
+    return [view[1] for view in found if view]
 
 
 def statements() -> Iterator[str]:
