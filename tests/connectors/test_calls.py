@@ -20,6 +20,7 @@ from customeros.schemas.event import (
     OrderLine,
 )
 from customeros.schemas.identifier import IdentifierRules
+from customeros.schemas.topics import event_key
 from support.collecting import an_interpreter, outcomes_of
 
 
@@ -160,6 +161,27 @@ def test_the_traits_of_a_group_are_the_organisations() -> None:
     assert event.personal.traits == {}
     assert json.loads(event.personal.properties) == {"name": "AE", "email": "info@ae.example"}
     assert _identifiers(call) == ["user_id:u1"]
+
+
+def test_an_organisation_may_be_told_of_without_anybody() -> None:
+    """What its own systems send of it: traits by a group call, orders by a track call."""
+    group = {"type": "group", "groupId": "acme", "traits": {"name": "Acme"}}
+    order = _call(userId=None, event="Order Completed", properties={"group_id": "acme"})
+
+    for call in (group, order):
+        event = _event(call)
+        assert (event.identifier_keys, event.account_id) == ((), "acme")
+        assert event_key(event) == b"default/acme"
+    assert _reason({"type": "group", "traits": {"name": "Acme"}}) == "no_identifier"
+    assert _reason({"type": "page", "context": {"groupId": "acme"}}) == "no_identifier"
+
+
+def test_the_organisation_of_an_event_is_in_its_context_or_a_track_s_properties() -> None:
+    of_page = _call(type="page", properties={"groupId": "acme"}, context={"groupId": "globex"})
+
+    assert _event(of_page).account_id == "globex"
+    assert _event(_call(properties={"groupId": 7})).account_id == "7"
+    assert _event(_call(properties={"account_id": "ada-s-log-in"})).account_id is None
 
 
 def test_phone_numbers_without_a_country_need_the_workspace_s() -> None:

@@ -29,7 +29,7 @@ from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import DEAD_LETTER, EVENT
 from customeros.schemas.dead_letter import DeadLetter
-from customeros.schemas.topics import DEAD_LETTERS, EVENTS, topic_key
+from customeros.schemas.topics import DEAD_LETTERS, EVENTS, event_key, topic_key
 
 # Path to the type of its one call; None: a batch, whose calls say their own.
 ENDPOINTS: Final[Mapping[str, str | None]] = {
@@ -113,11 +113,9 @@ class Accepting:
                 topic_key(outcome.workspace, outcome.source),
                 DEAD_LETTER.encode(outcome),
             )
-        return Record(
-            self._topics[outcome.family],
-            topic_key(outcome.workspace, outcome.identifier_keys[0]),
-            EVENT.encode(outcome),
-        )
+        key = event_key(outcome)
+        assert key is not None  # noqa: S101 - what names nobody was refused
+        return Record(self._topics[outcome.family], key, EVENT.encode(outcome))
 
 
 def _answer_to(error: Refused | Malformed | Overloaded | Unavailable) -> Answer:

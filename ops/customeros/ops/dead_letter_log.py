@@ -24,7 +24,7 @@ from customeros.schemas.topics import (
     EVENTS,
     SIGHTINGS,
     Topic,
-    topic_key,
+    event_key,
 )
 from customeros.schemas.topics import (
     EVIDENCE as EVIDENCE_TOPIC,
@@ -122,7 +122,8 @@ class Replay:
         outcome = interpreter.interpret(letter.value, envelope, kind=kind, index=0)
         if isinstance(outcome, DeadLetter):
             return f"{outcome.reason}: {outcome.detail}"
-        key = topic_key(outcome.workspace, outcome.identifier_keys[0])
+        key = event_key(outcome)
+        assert key is not None  # noqa: S101 - what names nobody was refused
         self._produce(EVENTS[outcome.family], key, EVENT.encode(outcome))
         return None
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from customeros.schemas.event import Family
+from customeros.schemas.event import Event, Family
 
 _HOUR: Final = 3_600_000
 _DAY: Final = 24 * _HOUR
@@ -69,7 +69,7 @@ def generation_prefix(generation: int) -> str:
 
 
 def _event_topic(family: Family) -> Topic:
-    name, key = f"events.{family}", "primary identifier key"
+    name, key = f"events.{family}", "primary identifier key, or account id"
     return Topic(name, key, Cleanup.DELETE, "event", 30 * _DAY, derived=False)
 
 
@@ -119,6 +119,15 @@ def changelog(stage: str) -> Topic:
 def topic_key(workspace: str, name: str) -> bytes:
     """The key bytes of every topic: `workspace/name`."""
     return f"{workspace}/{name}".encode()
+
+
+def event_key(event: Event) -> bytes | None:
+    """
+    The key of *event* on its topic: by its primary identifier, or by the organisation that it names
+    where it names no person; None: it names neither.
+    """
+    name = event.identifier_keys[0] if event.identifier_keys else event.account_id
+    return topic_key(event.workspace, name) if name else None
 
 
 def all_topics(stages: Iterable[str]) -> tuple[Topic, ...]:

@@ -21,7 +21,7 @@ from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.event import Event
 from customeros.schemas.identifier import Identifier
 from customeros.schemas.identity import Cut, Endpoint, Evidence, EvidenceKind
-from customeros.schemas.topics import ACCOUNT_CONTRIBUTIONS, DEAD_LETTERS, EVENTS, topic_key
+from customeros.schemas.topics import ACCOUNT_CONTRIBUTIONS, DEAD_LETTERS, EVENTS, event_key
 from customeros.schemas.topics import ACCOUNT_STATE as ACCOUNT_STATE_TOPIC
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
@@ -56,9 +56,7 @@ def a_pipeline(partitions: int = 4) -> InMemoryPipeline:
 
 def happen(pipeline: InMemoryPipeline, events: Sequence[Event]) -> None:
     for event in events:
-        name = event.identifier_keys[0] if event.identifier_keys else event.account_id or ""
-        key = topic_key(WORKSPACE, name)
-        pipeline.produce(EVENTS[event.family], key, EVENT.encode(event))
+        pipeline.produce(EVENTS[event.family], event_key(event) or b"", EVENT.encode(event))
 
 
 def accounts(pipeline: InMemoryPipeline) -> dict[str, AccountState]:

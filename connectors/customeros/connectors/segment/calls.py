@@ -10,6 +10,7 @@ from customeros.connectors.segment.families import family_of, order_action
 from customeros.connectors.segment.identities import MAX_IDENTIFIERS, Identities, candidates
 from customeros.connectors.segment.parts import (
     MAX_REF_CHARACTERS,
+    first,
     read_consent,
     read_conversation,
     read_order,
@@ -39,6 +40,8 @@ _FAMILIES: Final = {
     "page": Family.BEHAVIORAL,
     "screen": Family.BEHAVIORAL,
 }
+# What an organisation's own systems tell of it may name nobody.
+_OF_ACCOUNTS_ALONE: Final = ("group", "track")
 _KNOWN_FAMILIES: Final = {str(family): family for family in Family}
 _NO_VALUES: Final[Mapping[str, Any]] = {}
 
@@ -141,7 +144,8 @@ class Interpreter:
                 context=context,
             )
         )
-        if not people:
+        account_id = _account(call, kind, properties, context)
+        if not people and (account_id is None or kind not in _OF_ACCOUNTS_ALONE):
             raise Refused("no_identifier", "no identifier that names somebody")
         if len(people) > MAX_IDENTIFIERS:
             raise Refused("too_many_identifiers", f"more than {MAX_IDENTIFIERS} identifiers")
@@ -151,7 +155,9 @@ class Interpreter:
         family = family or _FAMILIES.get(kind) or family_of(name)
         action = order_action(name) if kind == "track" else None
         conversation = (
-            read_conversation(name, properties, otherwise=people[0].key)
+            read_conversation(
+                name, properties, otherwise=people[0].key if people else account_id or event_id
+            )
             if family is Family.CONVERSATIONAL
             else None
         )
@@ -161,7 +167,6 @@ class Interpreter:
             original=call.original_timestamp,
             sent_at=call.sent_at if envelope.sent_at is None else envelope.sent_at,
         )
-        group = call.group_id if kind == "group" else context.get("groupId")
         return Event(
             workspace=self.workspace,
             source=self.source,
@@ -175,7 +180,7 @@ class Interpreter:
             original_timestamp=times.original_timestamp,
             sent_at=times.sent_at,
             identifier_keys=tuple(known.key for known in people),
-            account_id=reference(group),
+            account_id=account_id,
             order=read_order(
                 action,
                 properties,
@@ -195,6 +200,17 @@ class Interpreter:
                 text=conversation.text if conversation else None,
             ),
         )
+
+
+def _account(
+    call: Call, kind: str, properties: Mapping[str, Any], context: Mapping[str, Any]
+) -> str | None:
+    """The organisation that the call names; Segment's SDKs put it into the context."""
+    if kind == "group":
+        return reference(call.group_id)
+    return reference(first(context, "groupId")) or (
+        reference(first(properties, "groupId", "group_id")) if kind == "track" else None
+    )
 
 
 def _event_name(said: object) -> str:

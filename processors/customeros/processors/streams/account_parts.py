@@ -9,7 +9,6 @@ import msgspec
 
 from customeros.processors.accounts.fold import fitted_part, fold_part
 from customeros.processors.accounts.model import (
-    ACCOUNT_ID_CHARACTERS,
     NOBODY,
     Part,
     PartChange,
@@ -20,7 +19,6 @@ from customeros.processors.profile.model import Fact
 from customeros.processors.streams.identifier import Known
 from customeros.processors.streams.learning import Learning
 from customeros.runtime.stream import Output, State, struct_table
-from customeros.schemas.event import Event
 from customeros.schemas.topics import ACCOUNT_CONTRIBUTIONS, topic_key
 
 
@@ -87,16 +85,6 @@ def followed(state: State, workspace: str, nid: str, was: Known, now: Known) -> 
         _output(PartChange(workspace, account, nid, now.customer_id, now.sequence))
         for account in accounts
     ]
-
-
-def is_of_account_alone(event: Event, key: bytes | None) -> bool:
-    """Whether *event*, which came under *key*, is an organisation's and names no person."""
-    return (
-        not event.identifier_keys
-        and event.account_id is not None
-        and 0 < len(event.account_id) <= ACCOUNT_ID_CHARACTERS
-        and key == topic_key(event.workspace, event.account_id)
-    )
 
 
 _NOTHING: Final = Told(0, Part())

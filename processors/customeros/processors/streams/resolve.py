@@ -9,7 +9,7 @@ from customeros.processors.accounts.model import NOBODY
 from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.model import MAX_AMOUNT, Fact
-from customeros.processors.streams.account_parts import Naming, followed, is_of_account_alone
+from customeros.processors.streams.account_parts import Naming, followed
 from customeros.processors.streams.attribution import resolved_bytes
 from customeros.processors.streams.changes import moved
 from customeros.processors.streams.deduplication import HOUR_MS, first_time
@@ -34,6 +34,7 @@ from customeros.schemas.topics import (
     RESOLVED,
     SIGHTINGS,
     Topic,
+    event_key,
     topic_key,
 )
 
@@ -236,11 +237,12 @@ def unknown(workspace: str, nid: str, kind: str) -> Known:
 def unusable(event: Event, key: bytes | None) -> str | None:
     """Why *event*, which came under *key*, cannot be attributed or summed; None: it can."""
     personal = event.personal
-    if not event.identifier_keys and not is_of_account_alone(event, key):
+    own = event_key(event)
+    if own is None:
         return "no_identifier"
     if personal is None or len(personal.identifiers) != len(event.identifier_keys):
         return "misaligned_identifiers"
-    if event.identifier_keys and key != topic_key(event.workspace, event.identifier_keys[0]):
+    if key != own:
         return "misrouted"
     if not 0 <= event.occurred_at < _YEAR_10000_MS:
         return "time_out_of_range"
