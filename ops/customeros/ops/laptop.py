@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import typer
 
 from customeros.ops.stages import STAGES
 from customeros.runtime.config import Config, read_config
+from customeros.runtime.errors import Misconfigured
+from customeros.runtime.generation import in_force
 from customeros.runtime.secrets import CREDENTIALS_FILE, read_secrets
-from customeros.runtime.settings import LOOPBACK, Settings
+from customeros.runtime.settings import GENERATION_VARIABLE, LOOPBACK, Settings
 from customeros.runtime.stack import supervisor
 from customeros.runtime.stack.jars import kafka_classpath
 from customeros.runtime.stack.ports import free_port
-from customeros.runtime.stack.processes import Spec, embedded_specs, environment
+from customeros.runtime.stack.processes import (
+    Spec,
+    embedded_specs,
+    environment,
+    shared_environment,
+)
+from customeros.runtime.topics import prefixed
+from customeros.schemas.topics import CUSTOMER_STATE
 
 # A worker drains its partitions when told to stop; after that the next start catches up.
 _WORKER_STOP_SECONDS: Final = 20.0
@@ -25,25 +36,23 @@ def specs(settings: Settings) -> tuple[Spec, ...]:
     servers = embedded_specs(settings)
     kafka = tuple(spec.name for spec in servers if spec.name == "kafka")
     both = tuple(spec.name for spec in servers)
-    env = environment(settings)
     collector, api = settings.collector, settings.api
     return (
         *servers,
         Spec(
             name="collector",
             argv=_command("collector"),
-            env=env,
+            env=shared_environment(settings),
             ready=f"http://{collector.host}:{collector.port}/readyz",
             after=kafka,
             port=collector.port,
             port_setting="CUSTOMEROS_COLLECTOR__PORT",
         ),
-        *(_measured(stage, ("worker", stage), env, after=kafka) for stage in STAGES),
-        _measured("sink-clickhouse", ("sink", "clickhouse"), env, after=both),
+        *workers(settings, after=kafka, sink_after=both),
         Spec(
             name="api",
             argv=_command("api"),
-            env=env,
+            env=environment(settings),
             ready=f"http://{api.host}:{api.port}/readyz",
             after=both,
             port=api.port,
@@ -52,9 +61,22 @@ def specs(settings: Settings) -> tuple[Spec, ...]:
     )
 
 
+def workers(
+    settings: Settings, *, after: tuple[str, ...] = (), sink_after: tuple[str, ...] = ()
+) -> tuple[Spec, ...]:
+    """What makes one generation: every stage, and the sink."""
+    env = environment(settings)
+    return (
+        *(_measured(stage, ("worker", stage), env, after=after) for stage in STAGES),
+        _measured("sink-clickhouse", ("sink", "clickhouse"), env, after=sink_after),
+    )
+
+
 def up(settings: Settings, *, detach: bool) -> int:
     """
     Keep everything up; detached, return when all is ready and say where it is.
+
+    What is of a generation is replaced as soon as another is in force in this home.
 
     Raises:
         Misconfigured: the configuration has a mistake, a port is taken, or what the embedded
@@ -67,10 +89,30 @@ def up(settings: Settings, *, detach: bool) -> int:
         kafka_classpath()
     if not detach:
         typer.echo(places(settings, config))
-    code = supervisor.up(settings, specs(settings), detach=detach)
+    code = supervisor.up(settings, specs(settings), detach=detach, renewed=_following(settings))
     if detach and code == 0:
         typer.echo(places(settings, config))
     return code
+
+
+def _following(settings: Settings) -> Callable[[], tuple[Spec, ...] | None]:
+    """The specs of the generation that has come into force since the last call; None: none has."""
+    if GENERATION_VARIABLE in os.environ:
+        return lambda: None
+    kept = settings.build
+
+    def renewed() -> tuple[Spec, ...] | None:
+        nonlocal kept
+        try:
+            found = in_force(settings.home)
+        except Misconfigured:
+            return None
+        if found == kept:
+            return None
+        kept = found
+        return specs(settings.of(found))
+
+    return renewed
 
 
 def places(settings: Settings, config: Config) -> str:
@@ -89,7 +131,7 @@ def places(settings: Settings, config: Config) -> str:
   ask     http://{api.host}:{api.port}/v1/customers/email:ada@example.com
           Authorization: Bearer {secrets.api_token}
   query   {settings.clickhouse_url}/?database={settings.clickhouse.database}
-  read    {settings.bootstrap}, topic {settings.kafka.topic_prefix}customer-state, \
+  read    {settings.bootstrap}, topic {prefixed(settings, CUSTOMER_STATE)}, \
 schemas at http://{api.host}:{api.port}/registry
   home    {settings.home.absolute()} (keys in {CREDENTIALS_FILE}, logs in logs/)
 """

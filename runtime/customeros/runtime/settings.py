@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from customeros.runtime.errors import Misconfigured
@@ -13,6 +14,7 @@ from customeros.runtime.generation import in_force
 from customeros.schemas.topics import FIRST_GENERATION, generation_prefix
 
 LOOPBACK = "127.0.0.1"
+GENERATION_VARIABLE = "CUSTOMEROS_GENERATION"
 
 
 class _Section(BaseModel):
@@ -36,6 +38,13 @@ class Kafka(_Section):
     sasl_username: str | None = None
     sasl_password: SecretStr | None = None
     ssl_ca_location: str | None = None
+
+    @field_validator("topic_prefix")
+    @classmethod
+    def _is_no_generation(cls, value: str) -> str:
+        if re.search(r"(^|\.)g\d+\.", value):
+            raise ValueError("g and a number are the mark of a generation: choose another")
+        return value
 
 
 class ClickHouse(_Section):

@@ -176,6 +176,7 @@ class Keeper:
                 if spec.name not in deadlines:
                     deadlines[spec.name] = time.monotonic() + spec.stop_seconds
                     kept.state = replace(kept.state, state="stopping")
+                    self._tell()
                     _send(kept, signal.SIGTERM)
                 elif time.monotonic() > deadlines[spec.name]:
                     _send(kept, signal.SIGKILL)

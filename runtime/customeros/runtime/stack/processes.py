@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, SecretStr
 
-from customeros.runtime.settings import LOOPBACK, Settings
+from customeros.runtime.settings import GENERATION_VARIABLE, LOOPBACK, Settings
 from customeros.runtime.stack import tether
 from customeros.runtime.stack.kafka import kafka_answers
 
@@ -55,7 +55,7 @@ class Spec:
 def embedded_specs(settings: Settings) -> tuple[Spec, ...]:
     """Kafka and ClickHouse, each unless the settings name one that is somewhere else."""
     command = (sys.executable, "-m", "customeros.runtime.stack")
-    env = environment(settings)
+    env = shared_environment(settings)
     kafka, clickhouse = settings.kafka, settings.clickhouse
     specs = []
     if kafka.bootstrap is None:
@@ -87,6 +87,13 @@ def embedded_specs(settings: Settings) -> tuple[Spec, ...]:
 def environment(settings: Settings) -> dict[str, str]:
     """The variables that make a child read these settings; paths absolute, what is unset absent."""
     return dict(_variables("CUSTOMEROS", settings))
+
+
+def shared_environment(settings: Settings) -> dict[str, str]:
+    """`environment` for a process that all generations share."""
+    variables = environment(settings)
+    variables.pop(GENERATION_VARIABLE, None)
+    return variables
 
 
 def _variables(prefix: str, section: BaseModel) -> Iterable[tuple[str, str]]:
