@@ -27,7 +27,8 @@ from customeros.serving.events import (
 )
 from customeros.sinks.clickhouse.inserts import ClickHouse as Tables
 from customeros.sinks.clickhouse.inserts import Pending
-from customeros.sinks.clickhouse.rows import Record, event_row
+from customeros.sinks.clickhouse.record import Record
+from customeros.sinks.clickhouse.rows import event_row
 from customeros.sinks.clickhouse.tables import EVENTS
 from support import samples
 from support.customers import NOON, WORKSPACE, a_state, known

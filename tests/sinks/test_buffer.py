@@ -15,7 +15,7 @@ from customeros.schemas.event import ResolvedEvent
 from customeros.schemas.topics import DEAD_LETTERS, RESOLVED
 from customeros.sinks.clickhouse.buffer import Buffer, letter_of, may_be_dead_lettered
 from customeros.sinks.clickhouse.inserts import Pending, block_token, insert_what_fits
-from customeros.sinks.clickhouse.rows import Record
+from customeros.sinks.clickhouse.record import Record
 from customeros.sinks.clickhouse.tables import EVENTS, Table
 from support.sink import NOON, an_event
 

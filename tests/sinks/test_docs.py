@@ -9,11 +9,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from customeros.schemas.account import AccountState
 from customeros.schemas.customer import (
     Consent,
     CurrencyTotals,
     CustomerState,
     KnownIdentifier,
+    Membership,
     Metrics,
     Trait,
 )
@@ -57,6 +59,11 @@ def reader() -> CustomerState:
         ),
         traits={"plan": Trait(value='"pro"', **said)},
         consent={"newsletter": Consent(granted=True, **said)},
+        accounts={
+            "acme": Membership(
+                role="buyer", since=NOON, last_seen_at=NOON, source="web", event_id="e"
+            )
+        },
         metrics=Metrics(
             orders=1, by_family={"transactional": 1}, money={"EUR": CurrencyTotals(placed=1995)}
         ),
@@ -82,6 +89,15 @@ def events() -> list[Event]:
 
 
 def test_every_query_of_the_page_answers(stack: SinkStack) -> None:
+    acme = AccountState(
+        workspace="default",
+        account_id="acme",
+        version=NOON,
+        metrics=Metrics(orders=1, money={"EUR": CurrencyTotals(placed=1995)}),
+        traits={
+            "plan": Trait(value='"team"', source="crm", event_id="e", occurred_at=NOON),
+        },
+    )
     letter = DeadLetter(
         workspace="default",
         source="web",
@@ -109,9 +125,10 @@ def test_every_query_of_the_page_answers(stack: SinkStack) -> None:
         detail="user_id",
     )
     with stack.sink():
-        stack.send(*events(), reader(), letter, refused)
+        stack.send(*events(), reader(), acme, letter, refused)
         stack.until_rows("SELECT count() FROM events", [(4,)])
         stack.until_rows("SELECT count() FROM identifiers", [(1,)])
+        stack.until_rows("SELECT count() FROM accounts", [(1,)])
         stack.until_rows("SELECT count() FROM dead_letters", [(1,)])
         stack.until_rows("SELECT count() FROM conflicts", [(1,)])
 

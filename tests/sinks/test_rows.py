@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from customeros.schemas.account import AccountState
 from customeros.schemas.codec import (
+    ACCOUNT_STATE,
     ASSIGNMENT,
     CUSTOMER_STATE,
     DEAD_LETTER,
@@ -29,17 +31,21 @@ from customeros.schemas.customer import (
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import ResolvedEvent
 from customeros.schemas.identity import Assignment, IdentityLink
+from customeros.schemas.topics import ACCOUNT_STATE as ACCOUNT_STATES
 from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, LINKS, RESOLVED, Topic
 from customeros.schemas.topics import CUSTOMER_STATE as STATES
 from customeros.sinks.clickhouse import tables
 from customeros.sinks.clickhouse.inserts import arrow_table
-from customeros.sinks.clickhouse.rows import SOURCES, Record, json_object, rows_of
+from customeros.sinks.clickhouse.json_text import json_object
+from customeros.sinks.clickhouse.record import Record
+from customeros.sinks.clickhouse.rows import SOURCES, rows_of
 from support.sink import NOON, an_event
 from support.structs import TEXTS, a_value_of
 
 KINDS: list[tuple[Topic, AvroCodec[Any], type[msgspec.Struct]]] = [
     (RESOLVED, RESOLVED_EVENT, ResolvedEvent),
     (STATES, CUSTOMER_STATE, CustomerState),
+    (ACCOUNT_STATES, ACCOUNT_STATE, AccountState),
     (ASSIGNMENTS, ASSIGNMENT, Assignment),
     (LINKS, IDENTITY_LINK, IdentityLink),
     (DEAD_LETTERS, DEAD_LETTER, DeadLetter),
@@ -76,7 +82,7 @@ def test_any_value_of_a_topic_becomes_rows_of_its_tables(
             assert arrow_table(table, [row]).num_rows == 1
         except OverflowError:
             # What is spent is a difference of sums, which may be beyond 64 bits.
-            assert struct is CustomerState or any(_negative(value) for value in row)
+            assert struct in {CustomerState, AccountState} or any(_negative(value) for value in row)
         except ValueError:
             assert any(_negative(value) for value in row)
 
@@ -102,6 +108,13 @@ def test_a_tombstone_of_a_customer_is_a_deleted_row_as_old_as_itself() -> None:
     row = one_row(a_record(STATES, None))
 
     assert (row["workspace"], row["customer_id"]) == ("shop", "c-ada")
+    assert (row["status"], row["version"]) == ("deleted", NOON)
+
+
+def test_a_tombstone_of_an_organisation_is_a_deleted_row_as_old_as_itself() -> None:
+    row = one_row(a_record(ACCOUNT_STATES, None, b"shop/a/b"))
+
+    assert (row["workspace"], row["account_id"]) == ("shop", "a/b")
     assert (row["status"], row["version"]) == ("deleted", NOON)
 
 

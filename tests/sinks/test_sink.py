@@ -5,13 +5,22 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from customeros.schemas.customer import CustomerState, KnownIdentifier, Metrics, Status, Trait
+from customeros.schemas.customer import (
+    CustomerState,
+    KnownIdentifier,
+    Membership,
+    Metrics,
+    Status,
+    Trait,
+)
 from customeros.schemas.dead_letter import DeadLetter, Origin
 from customeros.schemas.event import Money, Order, OrderAction, OrderLine, Personal
 from customeros.schemas.identifier import Identifier
 from customeros.schemas.identity import Assignment
+from customeros.schemas.topics import ACCOUNT_STATE as ACCOUNT_STATES
 from customeros.schemas.topics import CUSTOMER_STATE as STATES
 from customeros.schemas.topics import DEAD_LETTERS, RESOLVED
+from support.samples import ACCOUNT
 from support.sink import NOON, SinkStack, an_event
 
 pytestmark = pytest.mark.integration
@@ -149,6 +158,33 @@ def test_a_customer_that_is_gone_does_not_come_back(stack: SinkStack) -> None:
         stack.send(a_customer("c-9"))
         stack.until_rows(ids, [("c-3",), ("c-9",)])
         assert stack.ask("SELECT value, customer_id FROM identifiers") == [("3", "c-3")]
+
+
+def test_an_organisation_is_there_until_it_is_deleted(stack: SinkStack) -> None:
+    """Its money by its own state, its members by theirs; a tombstone is the end, too."""
+    acme = msgspec.structs.replace(
+        ACCOUNT, workspace="shop", version=NOON, subsidiary_count=7, member_count=3
+    )
+    buyer = Membership(role="buyer", since=NOON, last_seen_at=NOON, source="web", event_id="e1")
+
+    with stack.sink():
+        stack.send(acme, a_customer(accounts={"acme": buyer, "globex": buyer}))
+        stack.send(
+            a_customer("c-eve", accounts={"acme": msgspec.structs.replace(buyer, role=None)})
+        )
+        stack.until_rows(
+            "SELECT account_id, name, parent, subsidiaries, subsidiary_count, member_count,"
+            " spent['EUR'], traits.name::String FROM accounts",
+            [("acme", "Acme", "acme-group", ["acme-uk"], 7, 3, 1995, "Acme")],
+        )
+        stack.until_rows(
+            "SELECT customer_id, role FROM account_members WHERE account_id = 'acme' ORDER BY 1",
+            [("c-ada", "buyer"), ("c-eve", None)],
+        )
+        stack.send_bytes(ACCOUNT_STATES, b"shop/acme", None, timestamp=NOON + 5)
+        stack.send(a_customer(version=NOON + 1))
+        stack.until_rows("SELECT count() FROM accounts", [(0,)])
+        stack.until_rows("SELECT customer_id FROM account_members", [("c-eve",)])
 
 
 def test_an_identifier_is_with_the_customer_it_came_to_last(stack: SinkStack) -> None:

@@ -17,7 +17,9 @@ from customeros.runtime import clients
 from customeros.runtime.settings import ClickHouse as ClickHouseSettings
 from customeros.runtime.settings import Kafka, Settings
 from customeros.runtime.topics import ensure_topics, prefixed
+from customeros.schemas.account import AccountState
 from customeros.schemas.codec import (
+    ACCOUNT_STATE,
     ASSIGNMENT,
     CUSTOMER_STATE,
     DEAD_LETTER,
@@ -28,6 +30,7 @@ from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, Family, ResolvedEvent
 from customeros.schemas.identity import Assignment, IdentityLink
+from customeros.schemas.topics import ACCOUNT_STATE as ACCOUNT_STATES
 from customeros.schemas.topics import (
     ASSIGNMENTS,
     DEAD_LETTERS,
@@ -100,6 +103,9 @@ class SinkStack:
                 case CustomerState():
                     key = topic_key(value.workspace, value.customer_id)
                     self.send_bytes(STATES, key, CUSTOMER_STATE.encode(value))
+                case AccountState():
+                    key = topic_key(value.workspace, value.account_id)
+                    self.send_bytes(ACCOUNT_STATES, key, ACCOUNT_STATE.encode(value))
                 case Assignment():
                     key = topic_key(value.workspace, value.key)
                     self.send_bytes(ASSIGNMENTS, key, ASSIGNMENT.encode(value))

@@ -11,7 +11,8 @@ from customeros.runtime.stream import Output
 from customeros.schemas.codec import Undecodable
 from customeros.schemas.topics import DEAD_LETTERS, Topic
 from customeros.sinks.clickhouse.inserts import Pending, Target, insert_what_fits
-from customeros.sinks.clickhouse.rows import Record, rows_of
+from customeros.sinks.clickhouse.record import Record
+from customeros.sinks.clickhouse.rows import rows_of
 from customeros.sinks.clickhouse.tables import TABLES, Table
 
 STAGE: Final = "sink"

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from customeros.runtime.errors import Misconfigured, PoisonRecord, Unavailable
 from customeros.runtime.metrics import SINK_FLUSH_SECONDS
 from customeros.runtime.settings import Settings
-from customeros.sinks.clickhouse.rows import Record, Row
+from customeros.sinks.clickhouse.record import Record, Row
 from customeros.sinks.clickhouse.tables import INSERT_SETTINGS, Table, statements
 
 _DEPENDENCY: Final = "clickhouse"

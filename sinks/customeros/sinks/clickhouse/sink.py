@@ -31,7 +31,8 @@ from customeros.sinks.clickhouse.buffer import (
     may_be_dead_lettered,
 )
 from customeros.sinks.clickhouse.inserts import ClickHouse, Target
-from customeros.sinks.clickhouse.rows import SOURCES, Record
+from customeros.sinks.clickhouse.record import Record
+from customeros.sinks.clickhouse.rows import SOURCES
 from customeros.sinks.clickhouse.tables import Table
 
 GROUP: Final = "sink-clickhouse"

@@ -54,6 +54,15 @@ _KNOWN_IDENTIFIER: Final = pa.struct(
     }
 )
 
+_MEMBERSHIP: Final = pa.struct(
+    {
+        "account_id": pa.string(),
+        "role": pa.string(),
+        "since": _TIME,
+        "last_seen_at": _TIME,
+    }
+)
+
 EVENTS: Final = Table(
     "events_log",
     _columns(
@@ -135,10 +144,43 @@ CUSTOMERS: Final = Table(
         accounts=_TEXTS,
         first_touch=_TEXT_BY_NAME,
         last_touch=_TEXT_BY_NAME,
+        memberships=pa.list_(_MEMBERSHIP),
     ),
     personal=(
         *("email", "name", "phone", "traits", "identifiers", "products", "accounts"),
-        *("first_touch", "last_touch"),
+        *("first_touch", "last_touch", "memberships"),
+    ),
+)
+ACCOUNTS: Final = Table(
+    "accounts_log",
+    _columns(
+        workspace=pa.string(),
+        account_id=pa.string(),
+        version=pa.uint64(),
+        status=pa.string(),
+        parent=pa.string(),
+        updated_at=_TIME,
+        first_seen_at=_TIME,
+        last_seen_at=_TIME,
+        name=pa.string(),
+        subsidiaries=_TEXTS,
+        subsidiary_count=pa.int64(),
+        members=_TEXTS,
+        member_count=pa.int64(),
+        events=pa.int64(),
+        orders=pa.int64(),
+        refunds=pa.int64(),
+        cancellations=pa.int64(),
+        items=pa.int64(),
+        messages_in=pa.int64(),
+        messages_out=pa.int64(),
+        spent=_LONG_BY_NAME,
+        placed=_LONG_BY_NAME,
+        refunded=_LONG_BY_NAME,
+        cancelled=_LONG_BY_NAME,
+        traits=pa.string(),
+        metrics=pa.string(),
+        days=_LONG_BY_NAME,
     ),
 )
 IDENTIFIERS: Final = Table(
@@ -196,7 +238,7 @@ DEAD_LETTERS: Final = Table(
 )
 
 # Assignments before events, and customers before identifiers: what refers comes last.
-TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, LINKS, DEAD_LETTERS)
+TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, ACCOUNTS, LINKS, DEAD_LETTERS)
 
 # Values are taken as they are: dates in traits stay text. An import of old events may span many
 # months, and each is a partition.

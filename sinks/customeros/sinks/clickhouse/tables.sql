@@ -127,6 +127,46 @@ ENGINE = ReplacingMergeTree(_rank)
 ORDER BY (workspace, type, value)
 SETTINGS index_granularity = 1024, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
 
+ALTER TABLE customers_log ADD COLUMN IF NOT EXISTS memberships Array(Tuple(
+    account_id String, role Nullable(String),
+    since DateTime64(3, 'UTC'), last_seen_at DateTime64(3, 'UTC'))) AFTER last_touch;
+
+-- The newest state of every organisation; members are the customers last seen.
+CREATE TABLE IF NOT EXISTS accounts_log (
+    workspace LowCardinality(String),
+    account_id String,
+    version UInt64,
+    status LowCardinality(String),
+    parent String,
+    updated_at DateTime64(3, 'UTC'),
+    first_seen_at Nullable(DateTime64(3, 'UTC')),
+    last_seen_at Nullable(DateTime64(3, 'UTC')),
+    name String,
+    subsidiaries Array(String),
+    subsidiary_count Int64,
+    members Array(String),
+    member_count Int64,
+    events Int64,
+    orders Int64,
+    refunds Int64,
+    cancellations Int64,
+    items Int64,
+    messages_in Int64,
+    messages_out Int64,
+    spent Map(LowCardinality(String), Int64),
+    placed Map(LowCardinality(String), Int64),
+    refunded Map(LowCardinality(String), Int64),
+    cancelled Map(LowCardinality(String), Int64),
+    traits JSON(max_dynamic_paths = 256),
+    metrics JSON(max_dynamic_paths = 64),
+    days Map(String, Int64),
+    _partition UInt32,
+    _offset UInt64
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY (workspace, account_id)
+SETTINGS index_granularity = 256, non_replicated_deduplication_window = 1000, fsync_after_insert = 1, fsync_part_directory = 1;
+
 -- The best evidence for each pair of identifiers; b is '' where a alone is quarantined.
 CREATE TABLE IF NOT EXISTS links_log (
     workspace LowCardinality(String),
@@ -222,6 +262,24 @@ FROM identifiers_log FINAL
 WHERE (workspace, customer_id) IN (
     SELECT workspace, customer_id FROM customers_log FINAL WHERE status = 'active'
 );
+
+CREATE OR REPLACE VIEW accounts AS
+SELECT * EXCEPT (status, _partition, _offset)
+FROM accounts_log FINAL
+WHERE status = 'active';
+
+-- Who belongs to which organisation, as the customers have it: all of them.
+CREATE OR REPLACE VIEW account_members AS
+SELECT
+    workspace,
+    m.account_id AS account_id,
+    customer_id,
+    m.role AS role,
+    m.since AS since,
+    m.last_seen_at AS last_seen_at
+FROM customers_log FINAL
+ARRAY JOIN memberships AS m
+WHERE status = 'active';
 
 CREATE OR REPLACE VIEW dead_letters AS
 SELECT * FROM dead_letters_log FINAL;
