@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from operator import attrgetter
 from typing import Final, NamedTuple
 
@@ -17,6 +19,8 @@ from customeros.schemas.topics import Topic, changelog
 
 _BATCH_RECORDS: Final = 500
 _NOON: Final = 1_700_000_000_000
+# How far the clocks of a process and its successor may be apart.
+_SKEW_MS: Final = 100
 _offset = attrgetter("offset")
 
 
@@ -126,8 +130,8 @@ class InMemoryPipeline:
         Args:
             order: chooses who works, on which topic, how much of it, and when it commits; without
                 it everybody takes turns.
-            crashes: the share of steps at which a worker's partition loses its process and, half
-                of the time, its store; needs *order*. No step crashes once all is done.
+            crashes: the share of steps at which a worker's partition loses its process; needs
+                *order*. No step crashes once all is done.
         """
         if order is None:
             while any([worker.turn(self._tick()) for worker in self._workers]):
@@ -179,6 +183,8 @@ class InMemoryWorker:
         self._broker = broker
         self._acked = dict.fromkeys(self._sources, 0)
         self._store = DictStore()
+        self._skew = 0
+        self._sleeper: InMemoryWorker | None = None
         self._open()
 
     @property
@@ -204,6 +210,8 @@ class InMemoryWorker:
             return False
         if crashes and order.random() < crashes:
             self.crash(order)
+        elif self._sleeper is not None and order.random() < 0.2:
+            self._wake_sleeper(now)
         elif unread and not ((self._dirty or self._sealed) and order.random() < 0.5):
             self._read(order.choice(unread), order.choice((1, 2, 5, _BATCH_RECORDS)), now)
         else:
@@ -214,13 +222,19 @@ class InMemoryWorker:
         """
         Die and come back: what was not committed is lost, what was acknowledged may come again.
 
+        The successor is of another machine, whose clock is another.
+
         Args:
-            lose_store: whether the disk goes too; by default a coin says.
+            lose_store: whether the disk goes too; by default coins say, and whether the process
+                only sleeps: then it keeps its store, and will go on as if it owned the partition.
         """
         if order.random() < 0.5:
             self._acked = {topic: order.randint(0, at) for topic, at in self._acked.items()}
-        if order.random() < 0.5 if lose_store is None else lose_store:
+        sleeps = lose_store is None and order.random() < 0.5
+        self._sleeper = copy.copy(self) if sleeps else None
+        if sleeps or (order.random() < 0.5 if lose_store is None else lose_store):
             self._store = DictStore()
+        self._skew = order.randint(-_SKEW_MS, _SKEW_MS)
         self._open()
 
     def rewind(self) -> None:
@@ -254,7 +268,7 @@ class InMemoryWorker:
         if not batch:  # what is left are markers
             self._read_to[topic] = self._broker.end(topic, self.partition)
             return False
-        self._fold.fold(topic, batch, now)
+        self._fold.fold(topic, batch, now + self._skew)
         self._read_to[topic] = batch[-1].offset + 1
         self._dirty = True
         return True
@@ -274,6 +288,13 @@ class InMemoryWorker:
             self._acked = self._sealed_to
             self._sealed = self._committed_to = None
         return True
+
+    def _wake_sleeper(self, now: int) -> None:
+        """The predecessor goes on with what it had in hand, until it finds that it is fenced."""
+        sleeper, self._sleeper = self._sleeper, None
+        with suppress(Fenced):
+            while sleeper and sleeper._advance(now):
+                pass
 
     def _commit(self, sealed: Sealed, now: int) -> int:
         if not sealed.writes:
