@@ -208,6 +208,13 @@ def test_a_cut_may_come_before_what_it_keeps_apart() -> None:
     assert graph.conflicts["a1", "e1"].reason is Refusal.CUT
 
 
+def test_a_limit_holds_where_only_persons_have_named_the_identifiers() -> None:
+    """The cut came first, and does not know what they are."""
+    graph = Graph().tell(cut("c1", ["u1"], ["e1"]), join("u1", "u2", 2**62))
+
+    assert not graph.together("u1", "u2")
+
+
 def test_a_cut_that_contradicts_itself_is_rejected_and_changes_nothing() -> None:
     graph = Graph().tell(link("a1", "e1", 1))
 

@@ -223,7 +223,8 @@ def _new(point: Endpoint, customer: str) -> Node:
 
 
 def _unseen(workspace: str, key: str) -> Node:
-    return Node("", 0, NEVER, "", own_customer(workspace, key, 0))
+    # Later than a person's word, too, which brings its type.
+    return Node("", 0, NEVER + 1, "", own_customer(workspace, key, 0))
 
 
 def _order(cut: Cut) -> tuple[int, bool, tuple[str, ...], tuple[str, ...]]:
