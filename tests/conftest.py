@@ -9,11 +9,36 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from support.mutations import MUTATIONS
 from support.servers import embedded_clickhouse, embedded_kafka
 
-# No test is judged by its speed.
-settings.register_profile("customeros", deadline=None)
+# No test is judged by its speed, and each run tries the same; `--hypothesis-profile exploring`
+# tries others.
+settings.register_profile("exploring", deadline=None)
+settings.register_profile("customeros", deadline=None, derandomize=True)
 settings.load_profile("customeros")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("identity")
+    group.addoption(
+        "--seed",
+        default="20261122",
+        help="of the generated histories of identity; `random`: another one each time",
+    )
+    group.addoption(
+        "--mutation",
+        choices=[mutation.name for mutation in MUTATIONS],
+        help="plant this mistake before the tests: those that fail are those that catch it",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    planted = [m for m in MUTATIONS if m.name == config.getoption("--mutation")]
+    patch = pytest.MonkeyPatch()
+    for mutation in planted:
+        mutation.plant(patch)
+    config.add_cleanup(patch.undo)
 
 
 @pytest.fixture(scope="session")

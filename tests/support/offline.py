@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
 
 from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.identity.rules import Rules
@@ -13,8 +13,13 @@ from customeros.processors.profile.fold import fold, fold_consent
 from customeros.processors.profile.model import EMPTY, ConsentMark, Contribution, Fact, First
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.event import Event, OrderAction
-from customeros.schemas.identifier import Identifier, IdentifierKey, customer_id
+from customeros.schemas.identifier import Identifier
+from customeros.schemas.identity import Endpoint, Evidence, EvidenceKind, Link
 from support.histories import WORKSPACE
+from support.identity import offline
+
+# By workspace and source, as for `ResolveProcessor`.
+PRIORITIES: Final[Mapping[tuple[str, str], int]] = {(WORKSPACE, "crm"): 5}
 
 
 class Totals(NamedTuple):
@@ -28,30 +33,37 @@ class Totals(NamedTuple):
 
 class Offline:
     """
-    The answer for a set of events.
+    The answer for a set of events and of what persons said.
 
     Args:
         events: each once.
+        told: joins, cuts and erasures; all events are older than any erasure.
     """
 
-    def __init__(self, events: Iterable[Event], rules: Rules) -> None:
+    def __init__(
+        self, events: Iterable[Event], rules: Rules, told: Sequence[Evidence] = ()
+    ) -> None:
         self.events = list(events)
         self.rules = rules
+        self.erased = {one.erase.key for one in told if one.erase}
         self.types: dict[str, Identifier] = {}
         self.first: dict[str, tuple[int, str, str]] = {}
         for event in self.events:
             assert event.personal is not None
-            told = (event.occurred_at, event.event_id, event.source)
+            said = (event.occurred_at, event.event_id, event.source)
             for nid, identifier in zip(
                 event.identifier_keys, event.personal.identifiers, strict=True
             ):
                 self.types[nid] = identifier
-                self.first[nid] = min(told, self.first.get(nid, told))
-        self.customers = self._customers()
+                self.first[nid] = min(said, self.first.get(nid, said))
+        everybody = offline([*self._evidence(), *told], rules)
+        known = self.types.keys() - self.erased
+        self.customers = {nid: customer for nid, customer in everybody.items() if nid in known}
+        # Of what was erased, events are forgotten.
+        self.counted = [e for e in self.events if e.identifier_keys[0] not in self.erased]
 
     def states(self) -> dict[str, CustomerState]:
         """Every live customer's state, by id; version 0."""
-        priority = {"web": 0, "crm": 5}
         members: dict[str, dict[str, Member]] = {}
         for nid, customer in self.customers.items():
             own = [event for event in self.events if event.identifier_keys[0] == nid]
@@ -69,7 +81,7 @@ class Offline:
             for event in own:
                 for other in event.identifier_keys[1:]:
                     beside[other] = max(event.occurred_at, beside.get(other, 0))
-            facts = [Fact(e, priority.get(e.source, 0), touch(enrich(e)), page(e)) for e in own]
+            facts = [Fact(e, _priority(e), touch(enrich(e)), page(e)) for e in own]
             contribution = Contribution(
                 self.types[nid].type,
                 self.types[nid].value,
@@ -89,7 +101,7 @@ class Offline:
         """By customer: every event counted where its first identifier belongs."""
         found: dict[str, Totals] = {}
         for customer in set(self.customers.values()):
-            mine = [e for e in self.events if self.customers[e.identifier_keys[0]] == customer]
+            mine = [e for e in self.counted if self.customers[e.identifier_keys[0]] == customer]
             placed: Counter[str] = Counter()
             refunded: Counter[str] = Counter()
             orders = 0
@@ -102,44 +114,48 @@ class Offline:
             found[customer] = Totals(len(mine), orders, placed, refunded)
         return found
 
-    def _customers(self) -> dict[str, str]:
-        """Join by canonical order of the evidence, as long as no limit is in the way."""
-        best: dict[tuple[str, str], tuple[int, int, str]] = {}
+    def granted(self) -> dict[str, dict[str, bool]]:
+        """By customer and purpose: whether no identifier's newest decision was a refusal."""
+        newest: dict[tuple[str, str], tuple[int, bool]] = {}
         for event in self.events:
-            primary = event.identifier_keys[0]
-            for other in event.identifier_keys[1:]:
-                strength, _ = self.rules.strength(
-                    event.kind, self.types[primary].type, self.types[other].type
-                )
-                rank = (-strength, event.occurred_at, event.event_id)
-                a, b = sorted((primary, other))
-                best[a, b] = min(rank, best.get((a, b), rank))
-        neighbours = Counter(nid for pair in best for nid in pair)
-        quarantined = {
-            nid
-            for nid, count in neighbours.items()
-            if count > self.rules.degree(self.types[nid].type)
-        }
-        groups = [{nid} for nid in self.types]
-        for (a, b), _ in sorted(best.items(), key=lambda item: (item[1], item[0])):
-            if {a, b} & quarantined:
-                continue
-            left = next(group for group in groups if a in group)
-            right = next(group for group in groups if b in group)
-            if left is not right and self._fits(left | right):
-                groups.remove(right)
-                left |= right
-        found: dict[str, str] = {}
-        for group in groups:
-            anchor = min(group, key=lambda nid: (*self.first[nid][:2], nid))
-            for nid in group:
-                found[nid] = customer_id(WORKSPACE, IdentifierKey(anchor))
+            for decision in event.consent:
+                said = (event.occurred_at, not decision.granted)
+                for nid in event.identifier_keys:
+                    at = (nid, decision.purpose)
+                    newest[at] = max(said, newest.get(at, said))
+        found: dict[str, dict[str, bool]] = {c: {} for c in self.customers.values()}
+        for (nid, purpose), (_, refused) in newest.items():
+            if nid in self.customers:
+                of_customer = found[self.customers[nid]]
+                of_customer[purpose] = of_customer.get(purpose, True) and not refused
         return found
 
-    def _fits(self, group: set[str]) -> bool:
-        types = Counter(self.types[nid].type for nid in group)
-        return all(
-            limit is None or count <= limit
-            for kind, count in types.items()
-            for limit in [self.rules.limit(kind)]
-        )
+    def _evidence(self) -> Iterable[Evidence]:
+        """What each event says by itself: its first identifier belongs with each of the others."""
+        for event in self.events:
+            first, *others = (
+                Endpoint(
+                    key=nid,
+                    type=self.types[nid].type,
+                    first_seen_at=event.occurred_at,
+                    first_event_id=event.event_id,
+                )
+                for nid in event.identifier_keys
+            )
+            yield Evidence(workspace=WORKSPACE, kind=EvidenceKind.SEEN, seen=first)
+            for other in others:
+                strength, rule = self.rules.strength(event.kind, first.type, other.type)
+                link = Link(
+                    a=first,
+                    b=other,
+                    strength=strength,
+                    occurred_at=event.occurred_at,
+                    event_id=event.event_id,
+                    source=event.source,
+                    rule=rule,
+                )
+                yield Evidence(workspace=WORKSPACE, kind=EvidenceKind.LINK, link=link)
+
+
+def _priority(event: Event) -> int:
+    return PRIORITIES.get((event.workspace, event.source), 0)
