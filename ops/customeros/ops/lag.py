@@ -39,15 +39,16 @@ READS: Final[Mapping[str, tuple[Topic, ...]]] = {
 _MAY_BE_MARKERS: Final = 64
 
 
-def stage_lags(settings: Settings) -> dict[str, int]:
+def stage_lags(settings: Settings, stages: Iterable[str] = tuple(READS)) -> dict[str, int]:
     """
-    Records that each stage has yet to read; 0 only when it has read all.
+    Records that each of *stages* has yet to read; 0 only when it has read all.
 
     Raises:
         Unavailable: the broker does not answer, or the topics are not there yet.
     """
-    there = spans(settings, (topic for topics in READS.values() for topic in topics))
-    left = {stage: unread(settings, stage, there) for stage in READS}
+    asked = tuple(stages)
+    there = spans(settings, (topic for stage in asked for topic in READS[stage]))
+    left = {stage: unread(settings, stage, there) for stage in asked}
     return {stage: _records(settings, places) for stage, places in left.items()}
 
 
@@ -63,12 +64,9 @@ def unread(settings: Settings, stage: str, there: Mapping[Place, Span]) -> dict[
     """
     names = {prefixed(settings, topic) for topic in READS[stage]}
     places = {place: span for place, span in there.items() if place[0] in names}
-    try:
-        committed = _committed(settings, stage, places)
-    except KafkaException as error:
-        raise Unavailable("kafka") from error
+    folded = committed(settings, stage, places)
     return {
-        place: Span(max(committed.get(place, _FROM_START), start), end)
+        place: Span(max(folded.get(place, _FROM_START), start), end)
         for place, (start, end) in places.items()
     }
 
@@ -106,12 +104,20 @@ def _counted(settings: Settings, left: Mapping[Place, Span]) -> dict[Place, int]
     return {**found, **{place: left[place].end - left[place].start for place in pending}}
 
 
-def _committed(settings: Settings, group: str, places: Iterable[Place]) -> dict[Place, int]:
+def committed(settings: Settings, stage: str, places: Iterable[Place]) -> dict[Place, int]:
+    """
+    The offset of the next record that *stage* reads in each place; negative: it has read none.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
     # Not the admin client's listing: librdkafka crashes there when the group's coordinator answers
     # with an error, as it does while it starts (it hands that to a group that it has not joined).
-    member = consumer(settings, group)
+    member = consumer(settings, stage)
     try:
         found = member.committed([TopicPartition(*place) for place in places], ANSWER_SECONDS)
+    except KafkaException as error:
+        raise Unavailable("kafka") from error
     finally:
         member.close()
     return {(place.topic, place.partition): place.offset for place in found}
