@@ -15,18 +15,26 @@ from starlette.testclient import TestClient
 from customeros.processors.identity.model import Joined
 from customeros.processors.identity.public import change_of, pair_name
 from customeros.runtime.config import Workspace
-from customeros.schemas.codec import CUSTOMER_STATE, EVIDENCE, IDENTITY_CHANGE, IDENTITY_LINK
+from customeros.schemas.account import AccountState
+from customeros.schemas.codec import (
+    ACCOUNT_STATE,
+    CUSTOMER_STATE,
+    EVIDENCE,
+    IDENTITY_CHANGE,
+    IDENTITY_LINK,
+)
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.identity import Assignment, Evidence, IdentityChange, IdentityLink
 from customeros.schemas.topics import topic_key
 from customeros.sdk import Customers
+from customeros.serving.accounts import AccountKnowledge
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
 from customeros.serving.identity import Changes, Comparisons, IdentityKnowledge, Links
 from customeros.serving.identity.comparing import Compared, compare
 from customeros.serving.registry import ReadOnlyRegistry
 from support.customers import WORKSPACE, WORKSPACE_KEY, copy_of
-from support.events import ListedEvents
+from support.events import ListedEvents, ListedMembers
 from support.waiting import until
 
 TOKEN = "tok_test"  # noqa: S105 - of a test
@@ -39,6 +47,8 @@ class World:
         self.states: dict[bytes, bytes] = {}
         self.assignments: dict[bytes, bytes] = {}
         self.events = ListedEvents()
+        self.accounts: dict[bytes, bytes] = {}
+        self.lists = ListedMembers()
         self.ready = True
         self.links = Links()
         self.changes = Changes()
@@ -48,6 +58,10 @@ class World:
         for value in values:
             copy = self.states if isinstance(value, CustomerState) else self.assignments
             copy.update(copy_of(value))
+
+    def organise(self, *accounts: AccountState) -> None:
+        for one in accounts:
+            self.accounts[topic_key(one.workspace, one.account_id)] = ACCOUNT_STATE.encode(one)
 
     def link(self, *links: IdentityLink) -> None:
         for one in links:
@@ -116,6 +130,12 @@ def app(world: World) -> Starlette:
             ready=lambda: world.ready,
             tell=world.tell,
             comparisons=Comparisons(world.compare),
+        ),
+        AccountKnowledge(
+            accounts=world.accounts,
+            lists=world.lists,
+            ready=lambda: world.ready,
+            today=lambda: date(2026, 1, 7),
         ),
         ReadOnlyRegistry(),
         health=lambda: {"customer-state": world.ready, "identity.assignments": True},

@@ -33,6 +33,21 @@ def _ada(world: World) -> None:
         a_state(MERGED, status=Status.MERGED, merged_into=samples.ADA),
         an_assignment("email", "ada@example.com", samples.ADA),
     )
+    world.organise(samples.ACCOUNT)
+    world.lists.member_rows = [
+        {
+            "account_id": "acme",
+            "customer_id": samples.ADA,
+            "name": "Ada Lovelace",
+            "email": "ada@example.com",
+            "role": "buyer",
+            "since_ms": NOON - 60_000,
+            "last_seen_ms": NOON,
+        }
+    ]
+    world.lists.account_rows = [
+        {"parent": "acme", "account_id": "acme-uk", "name": "Acme UK", "member_count": 3}
+    ]
     order = msgspec.structs.replace(samples.EVENT, message=None)
     world.events.rows = [
         samples.row(order, enrichment={"country": "GB"}, traits={}),

@@ -15,7 +15,7 @@ import pytest
 
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import Api, Settings
-from customeros.schemas.topics import ASSIGNMENTS, CHANGES, CUSTOMER_STATE, LINKS
+from customeros.schemas.topics import ACCOUNT_STATE, ASSIGNMENTS, CHANGES, CUSTOMER_STATE, LINKS
 from customeros.serving import run_api
 from support import samples
 from support.customers import a_state, create_topic, own_id, produce, state_record
@@ -55,7 +55,7 @@ class Running(NamedTuple):
 @pytest.fixture
 def api(kafka_bootstrap: str, unique: str, tmp_path: Path) -> Iterator[Running]:
     """Ada is known before the start; ClickHouse is not there."""
-    for topic in (ASSIGNMENTS, CUSTOMER_STATE, LINKS, CHANGES):
+    for topic in (ASSIGNMENTS, CUSTOMER_STATE, LINKS, CHANGES, ACCOUNT_STATE):
         create_topic(kafka_bootstrap, unique + topic.name)
     produce(kafka_bootstrap, unique + CUSTOMER_STATE.name, [state_record(samples.STATE)])
     port = free_port()

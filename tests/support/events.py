@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 
 from customeros.runtime.errors import Unavailable
 from customeros.serving.events import Cursor, Whose
@@ -38,6 +39,26 @@ class ListedEvents:
             for row in self.rows
             if row["identifier_key"] in mine and row["event_id"] in ids
         }
+
+
+class ListedMembers:
+    """Rows of the views `account_members` and `accounts` from lists."""
+
+    def __init__(self) -> None:
+        self.member_rows: Sequence[Row] = ()
+        self.account_rows: Sequence[Row] = ()
+
+    def members(self, workspace: str, account: str, after: str, *, limit: int) -> list[Row]:
+        mine = [row for row in self.member_rows if row["account_id"] == account]
+        return _after(mine, "customer_id", after)[:limit]
+
+    def subsidiaries(self, workspace: str, account: str, after: str, *, limit: int) -> list[Row]:
+        mine = [row for row in self.account_rows if row["parent"] == account]
+        return _after(mine, "account_id", after)[:limit]
+
+
+def _after(rows: Iterable[Row], name: str, after: str) -> list[Row]:
+    return sorted((row for row in rows if row[name] > after), key=itemgetter(name))
 
 
 def _place(row: Row) -> tuple[int, str, str]:

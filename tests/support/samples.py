@@ -10,6 +10,7 @@ from customeros.schemas.account import AccountEntry, AccountMember, AccountState
 from customeros.schemas.customer import (
     Consent,
     CurrencyTotals,
+    Membership,
     Metrics,
     OpenThing,
     OrderDay,
@@ -126,6 +127,15 @@ STATE: Final = a_state(
         ),
     ),
     sets={"products": {"BK-1": NOON}},
+    accounts={
+        "acme": Membership(
+            role="buyer",
+            since=NOON - 60_000,
+            last_seen_at=NOON,
+            source="demo",
+            event_id="group-1",
+        )
+    },
     first_touch=Touch(
         occurred_at=NOON - 60_000,
         event_id="signup-1",

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.metrics import REQUEST_SECONDS, REQUESTS
+from customeros.serving.accounts import AccountAnswers, AccountKnowledge
 from customeros.serving.answers import Refused, answer, failure, refused, unavailable
 from customeros.serving.customers import CustomerAnswers, Knowledge
 from customeros.serving.identity import IdentityKnowledge, identity_routes
@@ -30,6 +31,7 @@ _REGISTRY_METHODS: Final = ["GET", "POST", "PUT", "DELETE"]
 def build_api(
     knowledge: Knowledge,
     identity: IdentityKnowledge,
+    accounts: AccountKnowledge,
     registry: ReadOnlyRegistry,
     *,
     health: Callable[[], Mapping[str, bool]],
@@ -57,6 +59,7 @@ def build_api(
         routes=[
             *identity_routes(customers, identity),
             Route("/v1/customers/{who:path}", customers.__call__),
+            Route("/v1/accounts/{account:path}", AccountAnswers(customers, accounts).__call__),
             Route("/registry", registry.__call__, methods=_REGISTRY_METHODS),
             Route("/registry/{path:path}", registry.__call__, methods=_REGISTRY_METHODS),
             Route("/healthz", healthz),
@@ -113,6 +116,8 @@ def route_of(path: str) -> str:
     """The metric label of a path."""
     if path.startswith("/v1/customers/"):
         return "customer_events" if path.endswith("/events") else "customer"
+    if path.startswith("/v1/accounts/"):
+        return "account"
     if path == "/v1/why" or path.startswith("/v1/identity/"):
         return "identity"
     first = path.split("/", 2)[1] if path.startswith("/") else ""

@@ -103,7 +103,7 @@ class CustomerAnswers:
                 raise try_again("merging", "this customer is being merged; try again")
 
     async def _events(self, request: Request, found: Found) -> Response:
-        limit = _limit(request.query_params.get("limit"))
+        limit = read_limit(request.query_params.get("limit"))
         before = request.query_params.get("before")
         cursor = NEWEST if before is None else read_cursor(before)
         state = found.state
@@ -124,7 +124,8 @@ class CustomerAnswers:
         )
 
 
-def _limit(text: str | None) -> int:
+def read_limit(text: str | None) -> int:
+    """A `limit`, or the usual one; raises Refused (400) where it is none."""
     if text is None:
         return _DEFAULT_EVENTS
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_EVENTS:

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-import threading
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
-import clickhouse_connect
 import msgspec
-from clickhouse_connect.driver.exceptions import Error
 
-from customeros.runtime.errors import Unavailable
-from customeros.runtime.settings import Settings
 from customeros.schemas.customer import CustomerState
 from customeros.serving.answers import Refused
+from customeros.serving.clickhouse import ClickHouseReader
 from customeros.serving.render import Row
 
-_CONNECT_SECONDS: Final = 2
-_ANSWER_SECONDS: Final = 10
-# ClickHouse's codes for what passes: a table or database that the sink has not made yet, too
-# many queries, no memory, a timeout. None: the server was not reached.
-_PASSING: Final = frozenset({None, 60, 81, 159, 202, 209, 210, 241, 745, 762})
 # A state leaves identifiers out beyond 32 kB, so below this it has them all.
 _ALL_LISTED_BYTES: Final = 24 * 1024
 
@@ -104,13 +95,8 @@ class Events(Protocol):
         ...
 
 
-class ClickHouseEvents:
-    """Events in ClickHouse; connects at the first question, and anew after a failure."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._connecting = threading.Lock()
-        self._client: Any = None
+class ClickHouseEvents(ClickHouseReader):
+    """Events in ClickHouse."""
 
     def before(self, asked: Whose, cursor: Cursor, *, limit: int) -> list[Row]:
         parameters = {
@@ -123,7 +109,7 @@ class ClickHouseEvents:
             "event": cursor.event_id,
             "limit": limit,
         }
-        return self._rows(_QUERY, parameters)
+        return self.rows(_QUERY, parameters)
 
     def named(
         self, workspace: str, keys: Iterable[str], event_ids: Iterable[str]
@@ -135,30 +121,7 @@ class ClickHouseEvents:
             Unavailable: no answer; try again.
         """
         asked = {"workspace": workspace, "keys": list(keys), "ids": list(event_ids)}
-        return {row["event_id"]: row for row in self._rows(_NAMED, asked)}
-
-    def _rows(self, query: str, parameters: dict[str, Any]) -> list[Row]:
-        try:
-            return list(self._connected().query(query, parameters=parameters).named_results())
-        except Error as error:
-            if error.code in _PASSING:
-                raise Unavailable("clickhouse") from error
-            raise
-
-    def _connected(self) -> Any:
-        with self._connecting:
-            if self._client is None:
-                self._client = clickhouse_connect.get_client(
-                    dsn=self._settings.clickhouse_url,
-                    username=self._settings.clickhouse.user,
-                    password=self._settings.clickhouse.password.get_secret_value(),
-                    database=self._settings.database,
-                    connect_timeout=_CONNECT_SECONDS,
-                    send_receive_timeout=_ANSWER_SECONDS,
-                    autogenerate_session_id=False,  # one client for all threads
-                    query_limit=0,
-                )
-            return self._client
+        return {row["event_id"]: row for row in self.rows(_NAMED, asked)}
 
 
 def cursor_text(row: Row) -> str:

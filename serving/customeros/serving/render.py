@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
+from customeros.schemas.account import AccountEntry, AccountMember, AccountState
 from customeros.schemas.customer import (
     Consent,
     CustomerState,
@@ -65,6 +66,28 @@ def customer(
     if state.merged_into is not None:
         found["merged_into"] = state.merged_into
     return found
+
+
+def account(state: AccountState, *, today: date) -> dict[str, Any]:
+    """An organisation's state, in the form of a customer's."""
+    return {
+        "account_id": state.account_id,
+        "workspace": state.workspace,
+        "status": state.status.value,
+        "version": state.version,
+        "parent": state.parent,
+        "subsidiary_count": state.subsidiary_count,
+        "subsidiaries": list(state.subsidiaries),
+        "member_count": state.member_count,
+        "members": [
+            {"customer_id": member.customer_id, **_membership(member)} for member in state.members
+        ],
+        "traits": {name: _trait(t) for name, t in state.traits.items()},
+        "metrics": _metrics(state.metrics, today),
+        "things": [_thing(t) for t in state.things],
+        "timeline": [{**_entry(e), "customer_id": e.customer_id} for e in state.timeline],
+        "digest": state.digest,
+    }
 
 
 def event(row: Row) -> dict[str, Any]:
@@ -199,7 +222,7 @@ def _thing(found: OpenThing) -> dict[str, Any]:
     return thing
 
 
-def _membership(found: Membership) -> dict[str, Any]:
+def _membership(found: Membership | AccountMember) -> dict[str, Any]:
     return {
         "role": found.role,
         "since": time_text(found.since),
@@ -220,7 +243,7 @@ def _touch(found: Touch | None) -> dict[str, Any] | None:
     }
 
 
-def _entry(found: TimelineEntry) -> dict[str, Any]:
+def _entry(found: TimelineEntry | AccountEntry) -> dict[str, Any]:
     return {
         "occurred_at": time_text(found.occurred_at),
         "event_id": found.event_id,

@@ -17,8 +17,15 @@ from customeros.runtime.errors import Misconfigured
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
-from customeros.schemas.topics import ASSIGNMENTS, CHANGES, CUSTOMER_STATE, LINKS
+from customeros.schemas.topics import (
+    ACCOUNT_STATE,
+    ASSIGNMENTS,
+    CHANGES,
+    CUSTOMER_STATE,
+    LINKS,
+)
 from customeros.sdk import Customers, LiveCopy
+from customeros.serving.accounts import AccountKnowledge, ClickHouseLists
 from customeros.serving.app import build_api
 from customeros.serving.customers import Knowledge
 from customeros.serving.events import ClickHouseEvents
@@ -50,9 +57,10 @@ def run_api(settings: Settings) -> int:
             (ASSIGNMENTS, None),
             (LINKS, evidence),
             (CHANGES, made),
+            (ACCOUNT_STATE, None),
         )
     ]
-    states, assignments, links, changes = copies
+    states, assignments, links, changes, accounts = copies
     customers = Customers(states, assignments)
     events = ClickHouseEvents(settings)
     comparing = Comparing(settings)
@@ -77,6 +85,12 @@ def run_api(settings: Settings) -> int:
     app = build_api(
         knowledge,
         identity,
+        AccountKnowledge(
+            accounts=accounts,
+            lists=ClickHouseLists(settings),
+            ready=lambda: accounts.ready,
+            today=knowledge.today,
+        ),
         ReadOnlyRegistry(settings.kafka.topic_prefix, settings.build),
         health=lambda: {copy.topic.removeprefix(settings.prefix): copy.ready for copy in copies},
     )

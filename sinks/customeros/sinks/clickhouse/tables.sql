@@ -274,6 +274,8 @@ SELECT
     workspace,
     m.account_id AS account_id,
     customer_id,
+    name,
+    email,
     m.role AS role,
     m.since AS since,
     m.last_seen_at AS last_seen_at
