@@ -78,7 +78,6 @@ class Registry(_Section):
 
 class Worker(_Section):
     commit_seconds: float = Field(0.05, gt=0, description="a transaction gathers at most this long")
-    commit_batches: int = Field(64, gt=0, description="a transaction gathers at most so many")
     session_seconds: float = Field(
         10.0, ge=6, description="without heartbeat, then a worker is out"
     )

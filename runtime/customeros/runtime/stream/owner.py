@@ -23,7 +23,7 @@ from customeros.runtime.metrics import (
 from customeros.runtime.settings import Settings, Worker
 from customeros.runtime.stream.changelog import catch_up, end_offsets
 from customeros.runtime.stream.faust_batches import Delivery
-from customeros.runtime.stream.fold import PartitionFold, Sealed
+from customeros.runtime.stream.fold import Delivered, PartitionFold, Sealed
 from customeros.runtime.stream.model import Processor
 from customeros.runtime.stream.rocks import RocksStore, open_store
 from customeros.runtime.stream.store import Position
@@ -34,11 +34,13 @@ from customeros.schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
 from customeros.schemas.topics import Topic, changelog
 
 _LOG: Final = structlog.get_logger()
-# Folded and not yet committed: beyond it folding waits, and half of it commits at once.
+# Taken and not yet committed: beyond it taking waits, and half of it commits at once.
 _PENDING_RECORDS: Final = 8_000
-# A commit's time is mostly the broker's: under load at most a fifth of all time goes into it,
-# unless that made a record wait ten times as long as it would at rest.
-_FOLDING_PER_COMMITTING: Final = 4
+# As many are folded at once: of more, one transaction would hold up all other partitions.
+_FOLDED_RECORDS: Final = 500
+# Under load a transaction gathers five times as long as the last one took, so that more records
+# of one key are folded into one output; but at most ten times as long as at rest.
+_LINGER_PER_TRANSACTION: Final = 5
 _LONGEST_LINGER: Final = 10
 
 Acknowledge = Callable[[], Awaitable[Any]]
@@ -125,9 +127,9 @@ class Owner:
         self._partition = partition
         self._opened = opened
         self._linger = worker.commit_seconds
-        self._max_batches = worker.commit_batches
         self._generation = -1
         self._acks: list[Acknowledge] = []
+        self._waiting: dict[Topic, list[Delivered]] = {}
         self._open_records = 0
         self._sealed_records = 0
         self._last_offset: dict[Topic, int] = {}
@@ -142,38 +144,39 @@ class Owner:
         async with self._settled:
             await self._settled.wait_for(lambda: self._pending < _PENDING_RECORDS)
 
-    def fold(
+    def take(
         self, topic: Topic, delivery: Delivery, *, generation: int, acknowledge: Acknowledge
     ) -> None:
         """
-        Fold a delivery; it is acknowledged once that is committed.
+        Take a delivery, to be folded with those that come until the next commit; it is
+        acknowledged once that is done.
 
         Raises:
             RuntimeError: a delivery of this generation is missing before this one.
         """
         if generation != self._generation:
+            self._fold()
             self._generation = generation
             self._last_offset.clear()
         if delivery.after is not None and delivery.after != self._last_offset.get(topic):
             raise RuntimeError(f"a batch of {topic.name}[{self._partition}] was not delivered")
         self._last_offset[topic] = delivery.records[-1].offset
-        folded = self._opened.fold.fold(topic, delivery.records, time.time_ns() // 1_000_000)
-        if folded.fresh:
-            RECORDS_READ.labels(self._stage, topic.name).inc(folded.fresh)
-        if folded.repeated:
-            RECORDS_SKIPPED.labels(self._stage, topic.name).inc(folded.repeated)
         self._acks.append(acknowledge)
         self._open_records += len(delivery.records)
-        if len(self._acks) >= self._max_batches or self._open_records >= _PENDING_RECORDS // 2:
+        waiting = self._waiting.setdefault(topic, [])
+        waiting += delivery.records
+        if len(waiting) >= _FOLDED_RECORDS:
+            self._fold()
+        if self._open_records >= _PENDING_RECORDS // 2:
             self._hurry.set()
         self._work.set()
 
     async def commit_always(self) -> None:
         """
-        Commit what is folded, for ever.
+        Fold and commit what is taken, for ever.
 
         The first batch after a pause is committed at once, the following at most every
-        `commit_seconds`, and less often while commits are slow: a lone event is fast, a stream of
+        `commit_seconds`, and less often while that takes long: a lone event is fast, a stream of
         them pays for few transactions, and a busy machine for fewer.
 
         Raises:
@@ -187,6 +190,7 @@ class Owner:
             begun = loop.time()
             self._work.clear()
             self._hurry.clear()
+            self._fold()
             sealed = self._opened.fold.seal()
             acks, self._acks = self._acks, []
             self._sealed_records, self._open_records = self._open_records, 0
@@ -199,11 +203,11 @@ class Owner:
                 self._sealed_records = 0
                 self._settled.notify_all()
             took = loop.time() - begun
-            linger = max(self._linger, took * (1 + _FOLDING_PER_COMMITTING))
+            linger = max(self._linger, took * _LINGER_PER_TRANSACTION)
             due = begun + min(linger, self._linger * _LONGEST_LINGER)
 
     async def drain(self) -> None:
-        """Return when all that was folded is committed and acknowledged."""
+        """Return when all that was taken is committed and acknowledged."""
         self._hurry.set()
         async with self._settled:
             await self._settled.wait_for(lambda: not (self._pending or self._work.is_set()))
@@ -216,6 +220,15 @@ class Owner:
         self._opened.store.close()
         PARTITIONS_OWNED.labels(self._stage).dec()
         _LOG.info("partition_closed", stage=self._stage, partition=self._partition)
+
+    def _fold(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for topic, records in waiting.items():
+            folded = self._opened.fold.fold(topic, records, time.time_ns() // 1_000_000)
+            if folded.fresh:
+                RECORDS_READ.labels(self._stage, topic.name).inc(folded.fresh)
+            if folded.repeated:
+                RECORDS_SKIPPED.labels(self._stage, topic.name).inc(folded.repeated)
 
     @property
     def _pending(self) -> int:

@@ -120,12 +120,14 @@ class Stage:
             owner = await self._owner(message.partition)
             await owner.room()
             if self._is_ours(generation):
-                owner.fold(
+                owner.take(
                     self._by_name[message.topic],
                     event.value,
                     generation=generation,
                     acknowledge=partial(stream.ack, event),
                 )
+                # A queue that is never empty would keep commits waiting.
+                await asyncio.sleep(0)
 
     def _is_ours(self, generation: int) -> bool:
         """What is of an older generation stays unacknowledged; its new owner reads it."""
