@@ -167,7 +167,7 @@ def test_what_was_refused_can_be_asked_for() -> None:
     list(GraphProcessor({}).handle(state, Batch(EVIDENCE_TOPIC, 0, records, 1_000)))
 
     ((edge, conflict),) = StoredGraph(state, WORKSPACE).conflicts()
-    assert (edge.pair, edge.event_id) == (("a1", "u2"), "ev2")
+    assert (edge.pair, edge.proofs[0].event_id) == (("a1", "u2"), "ev2")
     assert (conflict.reason, conflict.detail, conflict.version) == (
         Refusal.LIMIT,
         "user_id",
@@ -237,11 +237,14 @@ def test_the_public_links_are_those_of_the_graph(
 
     found = [IDENTITY_LINK.decode(value) for value in pump.latest(LINKS).values()]
     assert {(one.a, one.b): (one.strength, one.event_id) for one in found if one.b} == {
-        pair: (edge.strength, edge.event_id)
+        pair: (edge.strength, edge.proofs[0].event_id if edge.proofs else "")
         for pair, edge in graph.pairs.items()
-        if edge.strength or edge.by_hand
+        if edge.proofs or edge.by_hand
     }
-    assert {(one.a, one.b) for one in found if one.b and one.refused} == set(graph.conflicts)
+    weak = [(one.a, one.b) for one in found if one.refused == Refusal.WEAK]
+    assert {pair for pair in weak if graph.pairs[pair].strength} == set()
+    refused = {(one.a, one.b) for one in found if one.b and one.refused}
+    assert refused - {*weak} == set(graph.conflicts)
     assert {one.a for one in found if not one.b} == {
         key for key, node in graph.stored.items() if node.quarantined
     }

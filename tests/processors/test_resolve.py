@@ -17,7 +17,7 @@ from customeros.runtime.stream.memory import InMemoryPipeline
 from customeros.schemas.codec import ASSIGNMENT, DEAD_LETTER, EVENT, EVIDENCE, RESOLVED_EVENT
 from customeros.schemas.event import ConsentDecision, Event
 from customeros.schemas.identifier import Identifier, IdentifierKey, customer_id
-from customeros.schemas.identity import Assignment, Evidence, Link, Strength
+from customeros.schemas.identity import Assignment, Evidence, Link
 from customeros.schemas.topics import (
     ASSIGNMENTS,
     CONTRIBUTIONS,
@@ -169,7 +169,7 @@ def test_a_new_pair_is_evidence_and_a_sighting() -> None:
 
     links = stage.links()
     assert {link.b.key for link in links} == {key_of(MAIL), key_of(COOKIE)}
-    assert {(link.strength, link.rule) for link in links} == {(Strength.LOGIN, "identify")}
+    assert {(link.rule, link.source) for link in links} == {("identify", "web")}
     assert {sighting.value for sighting in stage.sightings()} == {MAIL.value, "cookie"}
     contributed = {change.nid: change.contribution for change in stage.changes()}
     mail = contributed[key_of(MAIL)]
@@ -193,20 +193,26 @@ def test_a_known_pair_causes_no_traffic() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "occurred_at", "better"),
-    [("identify", NOON + 9, True), ("track", NOON - 9, True), ("track", NOON + 9, False)],
+    ("kind", "source", "occurred_at", "new"),
+    [
+        ("identify", "web", NOON + 9, True),
+        ("page", "web", NOON + 9, True),
+        ("track", "crm", NOON + 9, True),
+        ("track", "web", NOON - 9, True),
+        ("track", "web", NOON + 9, False),
+    ],
 )
-def test_better_evidence_is_sent_and_worse_is_not(
-    kind: str, occurred_at: int, better: bool
+def test_the_earliest_evidence_of_each_rule_and_source_is_sent(
+    kind: str, source: str, occurred_at: int, new: bool
 ) -> None:
-    """Stronger, or as strong and earlier."""
+    """However strong it is: that is for the graph to say, and may change."""
     stage = Stage()
     stage.happen(an_event("e1", [ADA, MAIL]))
     stage.links()
 
-    stage.happen(an_event("e2", [ADA, MAIL], kind=kind, occurred_at=occurred_at))
+    stage.happen(an_event("e2", [ADA, MAIL], kind=kind, source=source, occurred_at=occurred_at))
 
-    assert bool(stage.links()) is better
+    assert bool(stage.links()) is new
 
 
 def test_the_graph_learns_that_a_linked_identifier_was_seen_earlier() -> None:
@@ -220,13 +226,15 @@ def test_the_graph_learns_that_a_linked_identifier_was_seen_earlier() -> None:
     stage.happen(an_event("e3", [MAIL], occurred_at=NOON - 7))
     [of_other] = stage.evidence()
     stage.happen(an_event("e4", [ADA, MAIL], occurred_at=NOON - 9))
-    earliest = stage.evidence()
+    earliest = stage.evidence()  # of another rule, so it is evidence for both
 
     assert of_primary.seen is not None
     assert of_primary.seen.first_seen_at == NOON - 5
     assert of_other.seen is not None
     assert (of_other.seen.key, of_other.seen.first_event_id) == (key_of(MAIL), "e3")
-    assert {e.seen.key for e in earliest if e.seen} == {key_of(ADA), key_of(MAIL)}
+    [link] = [one.link for one in earliest]
+    assert link is not None
+    assert (link.a.first_seen_at, link.b.first_seen_at) == (NOON - 9, NOON - 9)
 
 
 def test_an_unlinked_identifier_does_not_bother_the_graph() -> None:
@@ -250,16 +258,16 @@ def test_an_identifier_with_too_many_neighbours_stops_growing() -> None:
     links, sightings = stage.links(), stage.sightings()
     stage.happen(an_event("again", [device, tokens[-1]], occurred_at=NOON + 1))
 
-    assert len([link for link in links if link.a.key == key_of(device)]) == cap + 1
+    assert len([link for link in links if link.a.key == key_of(device)]) == cap + 2
     assert {link.a.key for link in links if link.b.key == key_of(device)} == {
-        key_of(token) for token in tokens[cap + 1 :]
+        key_of(token) for token in tokens[cap + 2 :]
     }
     assert len(sightings) == len(tokens)
     assert stage.evidence() == []
     assert len(stage.sightings()) == 1
     kept = stage.pipeline.latest(changelog("resolve"))
     record = IDENTIFIERS.decode(kept[IDENTIFIERS.prefix + topic_key(WORKSPACE, key_of(device))])
-    assert len(record.pairs) == cap + 1
+    assert len(record.pairs) == cap + 2
 
 
 def test_a_batch_tells_each_thing_once() -> None:

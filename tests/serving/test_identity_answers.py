@@ -40,7 +40,7 @@ def a_link(one: str, other: str, **facts: Any) -> IdentityLink:
         "occurred_at": NOON,
         "event_id": "order-1",
         "source": "shop",
-        "rule": "seen_together",
+        "rule": "seen_track",
     }
     (a, a_type), (b, b_type) = ends
     return IdentityLink(
@@ -88,7 +88,7 @@ def test_why_is_the_shortest_path_of_evidence_in_words(client: TestClient) -> No
 
     assert found["together"] is True
     assert [(step["rule"], step["event_id"]) for step in found["path"]] == [
-        ("seen_together", "order-1"),
+        ("seen_track", "order-1"),
         ("identify", "login-1"),
     ]
     texts = [step["text"] for step in found["path"]]

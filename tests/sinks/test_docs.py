@@ -120,7 +120,7 @@ def test_every_query_of_the_page_answers(stack: SinkStack) -> None:
         occurred_at=NOON,
         event_id="e1",
         source="web",
-        rule="seen_together",
+        rule="seen_track",
         refused="limit",
         detail="user_id",
     )

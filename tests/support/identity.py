@@ -34,6 +34,9 @@ V = TypeVar("V")
 WORKSPACE = "shop"
 TYPES = {"u": "user_id", "e": "email", "a": "anonymous_id", "d": "device_id"}
 
+# By strength under the default rules, a rule that goes so far; nobody knows the first.
+RULES = ("hint", "seen_track", "identify", "alias")
+
 # Small limits, so that a few identifiers reach each of them.
 SMALL = Rules(
     workspace=WORKSPACE,
@@ -63,6 +66,8 @@ def link(
     *,
     strength: int = 1,
     event: str | None = None,
+    rule: str = "",
+    source: str = "web",
     epochs: tuple[int, int] = (0, 0),
     workspace: str = WORKSPACE,
 ) -> Evidence:
@@ -74,11 +79,10 @@ def link(
         link=Link(
             a=endpoint(a, at, event, epoch=epochs[0]),
             b=endpoint(b, at, event, epoch=epochs[1]),
-            strength=strength,
             occurred_at=at,
             event_id=event,
-            source="web",
-            rule="seen_together",
+            source=source,
+            rule=rule or RULES[strength],
         ),
     )
 
@@ -215,7 +219,9 @@ def offline(told: Sequence[Evidence], rules: Rules = SMALL) -> dict[str, str]:
     found = [
         one.link
         for one in told
-        if one.link and one.link.strength and one.link.a.key != one.link.b.key
+        if one.link
+        and rules.strength_of(one.link.rule, one.link.source)
+        and one.link.a.key != one.link.b.key
     ]
     beside: dict[str, set[str]] = {key: set() for key in epoch}
     for said in found:
@@ -233,7 +239,15 @@ def offline(told: Sequence[Evidence], rules: Rules = SMALL) -> dict[str, str]:
         )
     ]
     groups = {frozenset([key]) for key in epoch}
-    ranked = [(-s.strength, s.occurred_at, s.event_id, *sorted([s.a.key, s.b.key])) for s in usable]
+    ranked = [
+        (
+            -rules.strength_of(s.rule, s.source),
+            s.occurred_at,
+            s.event_id,
+            *sorted([s.a.key, s.b.key]),
+        )
+        for s in usable
+    ]
     ranked += [
         (-3, s.made_at, s.change_id, *sorted([s.a.key, s.b.key]))
         for s in _joined(told, epoch)

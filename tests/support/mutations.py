@@ -7,11 +7,11 @@ from typing import Any, Final, NamedTuple
 
 import pytest
 
+from customeros.processors.identity import fold as folding
 from customeros.processors.identity import resolve as resolving
 from customeros.processors.identity import settle as settling
 from customeros.processors.identity.draft import Draft
 from customeros.processors.identity.fold import Fold
-from customeros.processors.identity.model import Edge
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile import customer
 from customeros.processors.profile.model import ConsentMark
@@ -121,7 +121,8 @@ def _limit_in_order_of_arrival(patch: pytest.MonkeyPatch) -> None:
 
 
 def _best_evidence_by_arrival(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Edge, "beats", lambda *_: False)
+    """What came first about a pair is all that is kept."""
+    patch.setattr(folding, "with_proof", lambda proofs, new: proofs or (new,))
 
 
 def _order_of_evidence_ignored(patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from customeros.processors.enrichment.context import enrich, page, touch
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import Rules, rule_of
 from customeros.processors.profile.customer import Member, customer_state
 from customeros.processors.profile.fold import fold, fold_consent
 from customeros.processors.profile.model import EMPTY, ConsentMark, Contribution, Fact, First
@@ -144,11 +144,10 @@ class Offline:
             )
             yield Evidence(workspace=WORKSPACE, kind=EvidenceKind.SEEN, seen=first)
             for other in others:
-                strength, rule = self.rules.strength(event.kind, first.type, other.type)
+                rule = rule_of(event.kind, first.type, other.type)
                 link = Link(
                     a=first,
                     b=other,
-                    strength=strength,
                     occurred_at=event.occurred_at,
                     event_id=event.event_id,
                     source=event.source,

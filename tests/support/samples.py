@@ -151,7 +151,6 @@ EVIDENCE: Final = Evidence(
     link=Link(
         a=_ENDPOINT,
         b=_ENDPOINT,
-        strength=2,
         occurred_at=NOON,
         event_id="order-1",
         source="demo",

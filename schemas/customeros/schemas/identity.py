@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
+from typing import Final
 
 import msgspec
 
@@ -14,6 +16,20 @@ class Strength(IntEnum):
     SEEN_TOGETHER = 1
     LOGIN = 2
     EXPLICIT = 3
+
+
+# By rule: what makes an event say that two identifiers belong together, and how far that goes
+# unless a workspace says otherwise.
+STRENGTHS: Final[Mapping[str, Strength]] = {
+    "alias": Strength.EXPLICIT,
+    "identify": Strength.LOGIN,
+    "external_id": Strength.LOGIN,
+    "seen_identify": Strength.SEEN_TOGETHER,
+    "seen_track": Strength.SEEN_TOGETHER,
+    "seen_page": Strength.SEEN_TOGETHER,
+    "seen_screen": Strength.SEEN_TOGETHER,
+    "seen_group": Strength.SEEN_TOGETHER,
+}
 
 
 class EvidenceKind(StrEnum):
@@ -44,12 +60,20 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0
 
 
+class Proof(msgspec.Struct, frozen=True, order=True, gc=False):
+    """The earliest event of `source` that says by `rule` that two identifiers belong together."""
+
+    occurred_at: int
+    event_id: str
+    source: str
+    rule: str
+
+
 class Link(msgspec.Struct, frozen=True, kw_only=True):
     """Two identifiers belong together, says event `event_id`."""
 
     a: Endpoint
     b: Endpoint
-    strength: int
     occurred_at: int
     event_id: str
     source: str
@@ -142,10 +166,12 @@ class IdentityLink(msgspec.Struct, frozen=True, kw_only=True):
 
     Args:
         a, b: keys, the smaller one first; `b` empty: about `a` alone, which is quarantined.
-        strength, occurred_at, event_id, source, rule: the best evidence of events; strength 0
-            and empty where only a person said so.
+        strength, occurred_at, event_id, source, rule: the best evidence of events under the
+            rules in force; strength 0 and empty where only a person said so.
         change_id: of the join in force for the two.
         refused: why it joined nobody, a `Refusal`; `detail` the type or the cut in the way.
+        proofs: all evidence of events that is kept, best first.
+        complete: False: more neighbours came than are kept, so no rules can release `a`.
     """
 
     workspace: str
@@ -162,6 +188,8 @@ class IdentityLink(msgspec.Struct, frozen=True, kw_only=True):
     change_id: str | None = None
     refused: str | None = None
     detail: str = ""
+    proofs: tuple[Proof, ...] = ()
+    complete: bool = True
 
 
 class IdentityChange(msgspec.Struct, frozen=True, kw_only=True):

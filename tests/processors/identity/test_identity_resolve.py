@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from customeros.processors.identity.model import Edge, Node, edge_of
+from customeros.processors.identity.proofs import Kept
 from customeros.processors.identity.resolve import own_customer, resolve
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import Rules, rule_of
 from customeros.schemas.identifier import IdentifierRules, IdentifierType
 from customeros.schemas.identity import Cut, Evidence, Refusal, Strength
 from support.identity import SMALL, WORKSPACE, cut, link, links
@@ -19,7 +21,7 @@ RULES = Rules(workspace=WORKSPACE)
 
 
 def edges(*told: Evidence) -> list[Edge]:
-    return [edge_of(one.link) for one in told if one.link]
+    return [edge_of(one.link, RULES) for one in told if one.link]
 
 
 def nodes(*told: Evidence) -> dict[str, Node]:
@@ -178,26 +180,42 @@ def test_the_order_of_evidence_is_no_part_of_the_answer(
     }
 
 
-def test_strengths_follow_from_the_event_and_the_types() -> None:
-    assert RULES.strength("alias", "user_id", "anonymous_id") == (Strength.EXPLICIT, "alias")
-    assert RULES.strength("identify", "user_id", "email") == (Strength.LOGIN, "identify")
-    assert RULES.strength("identify", "anonymous_id", "email") == (
-        Strength.SEEN_TOGETHER,
-        "seen_together",
+@pytest.mark.parametrize(
+    ("kind", "a_type", "b_type", "rule", "strength"),
+    [
+        ("alias", "user_id", "anonymous_id", "alias", Strength.EXPLICIT),
+        ("identify", "user_id", "email", "identify", Strength.LOGIN),
+        ("identify", "anonymous_id", "email", "seen_identify", Strength.SEEN_TOGETHER),
+        ("track", "stripe:acct_1", "user_id", "external_id", Strength.LOGIN),
+        ("track", "user_id", "email", "seen_track", Strength.SEEN_TOGETHER),
+        ("page", "anonymous_id", "device_id", "seen_page", Strength.SEEN_TOGETHER),
+        ("message", "email", "phone", "seen_track", Strength.SEEN_TOGETHER),
+    ],
+)
+def test_strengths_follow_from_the_event_and_the_types(
+    kind: str, a_type: str, b_type: str, rule: str, strength: Strength
+) -> None:
+    assert rule_of(kind, a_type, b_type) == rule_of(kind, b_type, a_type) == rule
+    assert RULES.strength_of(rule, "web") is strength
+
+
+def test_a_workspace_may_say_how_far_a_rule_goes_and_how_far_for_a_source() -> None:
+    cautious = Rules(
+        workspace=WORKSPACE,
+        strengths={"seen_track": Strength.SUGGESTED},
+        sources={"desk": {"seen_track": Strength.LOGIN}},
     )
-    assert RULES.strength("track", "stripe:acct_1", "user_id") == (Strength.LOGIN, "external_id")
-    assert RULES.strength("track", "user_id", "email") == (Strength.SEEN_TOGETHER, "seen_together")
 
-
-def test_a_workspace_may_say_how_far_a_rule_goes() -> None:
-    cautious = Rules(workspace=WORKSPACE, strengths={"seen_together": Strength.SUGGESTED})
-
-    assert cautious.strength("track", "email", "phone")[0] is Strength.SUGGESTED
-    assert cautious.strength("alias", "user_id", "anonymous_id")[0] is Strength.EXPLICIT
+    assert cautious.strength_of("seen_track", "web") is Strength.SUGGESTED
+    assert cautious.strength_of("seen_track", "desk") is Strength.LOGIN
+    assert cautious.strength_of("alias", "desk") is Strength.EXPLICIT
+    assert cautious.strength_of("of a later release", "web") is Strength.SUGGESTED
 
 
 def test_accounts_of_two_shops_in_one_outside_system_are_counted_apart() -> None:
-    shops = [Edge(f"s{n}", "u1", 2, n, f"ev{n}", "crm", "external_id") for n in range(1, 8)]
+    shops = [
+        Edge(f"s{n}", "u1", 2, (Kept(n, f"ev{n}", "crm", "external_id"),)) for n in range(1, 8)
+    ]
     known = {"u1": Node("user_id", 0, 0, "", "")} | {
         f"s{n}": Node(f"stripe:acct_{n % 2}", 0, n, "", "") for n in range(1, 8)
     }

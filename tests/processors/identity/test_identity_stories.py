@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import Rules, rule_of
 from customeros.schemas.identity import Evidence, Refusal
 from support.identity import WORKSPACE, Graph, link
 
@@ -30,8 +30,7 @@ def story() -> Graph:
 def event(kind: str, a: str, b: str, at: int) -> Evidence:
     """At *at*, an event of *kind* names *a* and *b*."""
     types = [NAMES.get(name, "user_id") for name in (a, b)]
-    strength, _ = RULES.strength(kind, *types)
-    told = link("a", "u", at, strength=strength)
+    told = link("a", "u", at, rule=rule_of(kind, *types))
     assert told.link is not None
     ends = [
         msgspec.structs.replace(end, key=name, type=type_)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from customeros.processors.identity.model import Edge, Joined, Node, Pair
+from customeros.processors.identity.public import proofs_of
 from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.why import Graph, cut_of, other_end
 from customeros.schemas.identity import Cut, IdentityChange, IdentityLink
@@ -88,22 +89,14 @@ def groups(evidence: Evidence, now: Rules, then: Rules) -> Iterator[Group]:
 
 def _node(evidence: Evidence, key: str, beside: Sequence[IdentityLink], rules: Rules) -> Node:
     kind = next((x.a_type if x.a == key else x.b_type for x in beside), "")
-    many = sum(link.strength > 0 for link in beside) > rules.degree(kind)
+    many = sum(_edge(evidence, link, rules).strength > 0 for link in beside) > rules.degree(kind)
     return Node(kind, 0, 0, "", "", many or evidence.quarantined(key))
 
 
 def _edge(evidence: Evidence, link: IdentityLink, rules: Rules) -> Edge:
     said = None if link.change_id is None else evidence.change(link.change_id)
-    return Edge(
-        link.a,
-        link.b,
-        rules.strengths.get(link.rule, link.strength),
-        link.occurred_at,
-        link.event_id,
-        link.source,
-        link.rule,
-        joined=None if said is None else _joined(said),
-    )
+    edge = Edge(link.a, link.b, joined=None if said is None else _joined(said))
+    return edge.proved(proofs_of(link), rules)
 
 
 def _joined(said: IdentityChange) -> Joined:

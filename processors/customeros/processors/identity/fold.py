@@ -9,7 +9,16 @@ from typing import Final
 from msgspec.structs import replace
 
 from customeros.processors.identity.draft import Draft
-from customeros.processors.identity.model import NEVER, Edge, Joined, Node, edge_of, pair_of
+from customeros.processors.identity.model import (
+    NEVER,
+    Edge,
+    Joined,
+    Node,
+    edge_of,
+    pair_of,
+    proof_of,
+)
+from customeros.processors.identity.proofs import with_proof
 from customeros.processors.identity.resolve import own_customer, unfit
 from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.settle import Touch
@@ -20,6 +29,8 @@ MAX_CUT_KEYS: Final = 5_000
 MAX_CUTS: Final = 1_000
 MAX_JOINS: Final = 1_000
 MAX_ID_CHARACTERS: Final = 128
+# Beside one identifier; above most degrees, so that stronger they would quarantine it.
+MAX_WEAK: Final = 100
 
 
 class Contradiction(ValueError):
@@ -45,26 +56,32 @@ class Fold:
 
     def link(self, link: Link) -> None:
         """Two identifiers belong together."""
-        draft, a, b, cause = self._draft, link.a, link.b, link.event_id
-        self.meet(a, cause)
-        self.meet(b, cause)
+        draft, rules, (a, b) = self._draft, self.rules, (link.a, link.b)
+        self.meet(a, link.event_id)
+        self.meet(b, link.event_id)
         if a.key == b.key:
             return
-        edge = edge_of(link)
-        known = draft.edges.get(edge.pair)
-        if (known is None or known.strength < 1) and edge.strength > 0:
-            self._put_beside(a, b.key, cause)
-            self._put_beside(b, a.key, cause)
-        reason = unfit(edge, draft.nodes[edge.a], draft.nodes[edge.b], self.rules)
+        edge = edge_of(link, rules)
+        if any(point.epoch < draft.nodes[point.key].epoch for point in (a, b)):
+            self.refusals[Refusal.ERASED] += 1
+            if edge.strength > 0:
+                self._put_beside(edge, (a, b), link.event_id)
+            return
+        known, kept = draft.edges.get(edge.pair), True
+        if known is not None:
+            # One without proofs may be of an epoch before: a join that was taken back.
+            now = known if known.proofs else _at(known, edge.a_epoch, edge.b_epoch)
+            edge = now.proved(with_proof(known.proofs, proof_of(link)), rules)
+        if known is None or not known.proofs or known.strength < 1 <= edge.strength:
+            kept = self._put_beside(edge, (a, b), link.event_id)
+        reason = unfit(edge, draft.nodes[edge.a], draft.nodes[edge.b], rules)
         if reason is not None:
             self.refusals[reason] += 1
-        # What is blocked today is kept, as other rules may let it pass.
-        if reason in (None, Refusal.BLOCKED) and (known is None or edge.beats(known)):
-            draft.put_edge(
-                replace(edge, refused=known.refused, joined=known.joined) if known else edge
-            )
-            if reason is None:
-                self.touches.append(Touch(edge.a, edge.b, cause))
+        # What joins nobody today is kept as well, as other rules may let it pass.
+        if kept and edge is not known:
+            draft.put_edge(edge)
+            if reason is None and (known is None or edge.rank != known.rank):
+                self.touches.append(Touch(edge.a, edge.b, link.event_id))
 
     def meet(self, point: Endpoint, cause: str) -> None:
         """An identifier was seen."""
@@ -157,7 +174,7 @@ class Fold:
             join.undone_by,
         )
         pair = pair_of(a.key, b.key)
-        edge = draft.edges.get(pair) or Edge(*pair, 0, 0, "", "", "", a.epoch, b.epoch)
+        edge = draft.edges.get(pair) or Edge(*pair, a_epoch=a.epoch, b_epoch=b.epoch)
         if edge.joined is not None and edge.joined.order >= said.order:
             return
         draft.joins[pair] = said
@@ -177,24 +194,52 @@ class Fold:
             self._draft.quarantine[key] = True
             self._lose(key, node, cause)
 
-    def _put_beside(self, point: Endpoint, other: str, cause: str) -> None:
-        """Count *other* as a neighbour, up to one more than there may be."""
-        node = self._draft.nodes[point.key]
-        if node.quarantined or point.epoch < node.epoch:
-            return
-        beside = node.neighbours
-        at = bisect_left(beside, other)
-        if at < len(beside) and beside[at] == other:
-            return
-        beside = (*beside[:at], other, *beside[at:])
-        self._draft.put_node(point.key, replace(node, neighbours=beside))
-        if len(beside) > self.rules.degree(node.type):
-            self.bound(point.key, cause)
+    def refresh(self, key: str) -> None:
+        """Take what is kept around *key* as the rules now have it."""
+        draft = self._draft
+        draft.read_nodes([key])
+        node = draft.nodes[key]
+        pairs = {other: pair_of(key, other) for other in (*node.neighbours, *node.weak)}
+        draft.read_edges(pairs.values())
+        sides: tuple[list[str], list[str]] = ([], [])
+        for other, pair in sorted(pairs.items()):
+            edge = draft.edges.get(pair)
+            weak = other in node.weak
+            if edge is not None:
+                judged = edge.proved(edge.proofs, self.rules)
+                weak = judged.strength < 1
+                if judged is not edge:
+                    draft.put_edge(judged)
+                if weak and not judged.by_hand:
+                    draft.mark_refused(judged, None)
+            sides[weak].append(other)
+        lone = (node.quarantined and node.more) or len(sides[0]) > self.rules.degree(node.type)
+        after = replace(node, neighbours=tuple(sides[0]), weak=tuple(sides[1]), quarantined=lone)
+        if after != node:
+            draft.put_node(key, after)
+        if lone is not node.quarantined:
+            draft.quarantine[key] = lone
+
+    def _put_beside(self, edge: Edge, ends: tuple[Endpoint, Endpoint], cause: str) -> bool:
+        """Note at either end of the same epoch that *edge* names the other; whether both do."""
+        nodes, kept = self._draft.nodes, True
+        for point, other in (ends, ends[::-1]):
+            node = nodes[point.key]
+            if point.epoch == node.epoch:
+                after, listed = beside(node, other.key, strong=edge.strength > 0)
+                kept &= listed
+                if after is not node:
+                    self._draft.put_node(point.key, after)
+                    if node.quarantined:
+                        self._draft.quarantine[point.key] = True
+                    else:
+                        self.bound(point.key, cause)
+        return kept
 
     def _renew(self, node: Node, point: Endpoint, cause: str) -> None:
         """Begin *point*'s epoch with nothing but the cuts that name it."""
         draft = self._draft
-        pairs = [pair_of(point.key, other) for other in node.around]
+        pairs = [pair_of(point.key, other) for other in (*node.around, *node.weak)]
         draft.read_edges(pairs)
         for edge in [draft.edges[pair] for pair in pairs if pair in draft.edges]:
             draft.drop_edge(edge)
@@ -216,6 +261,39 @@ class Fold:
         if cut.on and any(len(nodes[key].cuts) >= MAX_CUTS for key in keys if key in nodes):
             return f"an identifier is named by {MAX_CUTS} cuts already"
         return None
+
+
+def beside(node: Node, other: str, *, strong: bool) -> tuple[Node, bool]:
+    """
+    *node* with *other* beside it, and whether it has it there: what is shared is not kept whole.
+
+    Of strong ones there is one more than the degree, of weak ones MAX_WEAK.
+    """
+    if _has(node.neighbours, other):
+        return node, True
+    was_weak = _has(node.weak, other)
+    if was_weak and (node.quarantined or not strong):
+        return node, True
+    if strong and not node.quarantined:
+        weak = tuple(key for key in node.weak if key != other) if was_weak else node.weak
+        return replace(node, neighbours=_with(node.neighbours, other), weak=weak), True
+    if not strong and len(node.weak) < MAX_WEAK:
+        return replace(node, weak=_with(node.weak, other)), True
+    return node if node.more else replace(node, more=True), False
+
+
+def _at(edge: Edge, a_epoch: int, b_epoch: int) -> Edge:
+    return replace(edge, a_epoch=a_epoch, b_epoch=b_epoch)
+
+
+def _has(keys: tuple[str, ...], key: str) -> bool:
+    at = bisect_left(keys, key)
+    return at < len(keys) and keys[at] == key
+
+
+def _with(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
+    at = bisect_left(keys, key)
+    return (*keys[:at], key, *keys[at:])
 
 
 def _new(point: Endpoint, customer: str) -> Node:

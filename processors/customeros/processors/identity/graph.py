@@ -84,8 +84,7 @@ def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Ch
             rejected.append(Rejected(position, reason, str(problem)))
     if adopted:
         for key in draft.every_key():
-            draft.read_nodes([key])
-            fold.bound(key, "rules")
+            fold.refresh(key)
         settle_all(draft, "rules", fold.rules)
     else:
         if fold.losses:

@@ -1,4 +1,4 @@
-"""What the graph holds: identifiers, the best evidence for each pair, what was refused."""
+"""What the graph holds: identifiers, the evidence for each pair, what was refused."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from customeros.processors.identity.proofs import Kept
+from customeros.processors.identity.rules import Rules
 from customeros.schemas.identity import Link, Refusal, Strength
 
 # Where an identifier is only named by a cut: later than any event.
@@ -23,8 +25,11 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
         first_seen_at: with `first_event_id` the earliest that any evidence of this epoch says.
         customer: to whom it was last said to belong; empty: to be said again in any case.
         quarantined: it had more neighbours than its degree; it stays so for its epoch.
-        neighbours: sorted keys that evidence names beside it; of a quarantined one the first
-            `degree + 1` that came.
+        neighbours: sorted keys that evidence of strength 1 or more names beside it; of a
+            quarantined one the first `degree + 1` that came.
+        weak: sorted keys that only weaker evidence names beside it, the first that came; these
+            are not counted towards its degree, but other rules may find them stronger.
+        more: others came that are in neither of the two.
         cuts: sorted ids of the cuts in force that name it.
         joined: sorted keys that a person joined it with; these are not counted as neighbours.
     """
@@ -38,6 +43,8 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
     neighbours: tuple[str, ...] = ()
     cuts: tuple[str, ...] = ()
     joined: tuple[str, ...] = ()
+    weak: tuple[str, ...] = ()
+    more: bool = False
 
     @property
     def around(self) -> tuple[str, ...]:
@@ -68,21 +75,19 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
-    The best evidence for a pair: strongest, then earliest, then by event id.
+    What is known of a pair.
 
     Args:
-        strength: 0: no event says so, only a person does or did.
+        strength: of the first of `proofs` under the rules in force; 0 without any.
+        proofs: what events say, best first: strongest, then earliest, then by event id.
         refused: the limit or cut in its way when its ends were last resolved.
         joined: what a person said of the pair.
     """
 
     a: str
     b: str
-    strength: int
-    occurred_at: int
-    event_id: str
-    source: str
-    rule: str
+    strength: int = 0
+    proofs: tuple[Kept, ...] = ()
     a_epoch: int = 0
     b_epoch: int = 0
     refused: tuple[Refusal, str] | None = None
@@ -100,20 +105,25 @@ class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
     @property
     def rank(self) -> tuple[int, int, str, str, str]:
         """The canonical order: evidence joins first that ranks lowest."""
+        own = (0, 0, "", self.a, self.b)
+        if self.proofs:
+            best = self.proofs[0]
+            own = (-self.strength, best.occurred_at, best.event_id, self.a, self.b)
         joined = self.joined
         if joined is None or not joined.on:
-            return self._own_rank
-        by_hand = (-Strength.EXPLICIT, joined.made_at, joined.change_id, self.a, self.b)
-        return min(self._own_rank, by_hand)
+            return own
+        return min(own, (-Strength.EXPLICIT, joined.made_at, joined.change_id, self.a, self.b))
 
-    @property
-    def _own_rank(self) -> tuple[int, int, str, str, str]:
-        return -self.strength, self.occurred_at, self.event_id, self.a, self.b
-
-    def beats(self, other: Edge) -> bool:
-        """Whether its event is the better evidence for the pair; never of two equal ones."""
-        mine, theirs = self._own_rank, other._own_rank
-        return (*mine, self.source, self.rule) < (*theirs, other.source, other.rule)
+    def proved(self, proofs: tuple[Kept, ...], rules: Rules) -> Edge:
+        """The edge with *proofs* as *rules* have them; the very same if nothing differs."""
+        strengths = [rules.strength_of(proof.rule, proof.source) for proof in proofs]
+        if len(proofs) > 1:
+            order = sorted(range(len(proofs)), key=lambda at: (-strengths[at], proofs[at]))
+            proofs = tuple(proofs[at] for at in order)
+        strength = int(max(strengths, default=0))
+        if (strength, proofs) == (self.strength, self.proofs):
+            return self
+        return msgspec.structs.replace(self, strength=strength, proofs=proofs)
 
 
 class Conflict(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -135,20 +145,14 @@ def pair_of(one: str, other: str) -> Pair:
     return (one, other) if one < other else (other, one)
 
 
-def edge_of(link: Link) -> Edge:
-    """A link as an edge, its smaller key first."""
+def edge_of(link: Link, rules: Rules) -> Edge:
+    """A link as an edge of its own, its smaller key first."""
     a, b = (link.a, link.b) if link.a.key < link.b.key else (link.b, link.a)
-    return Edge(
-        a.key,
-        b.key,
-        link.strength,
-        link.occurred_at,
-        link.event_id,
-        link.source,
-        link.rule,
-        a.epoch,
-        b.epoch,
-    )
+    return Edge(a.key, b.key, a_epoch=a.epoch, b_epoch=b.epoch).proved((proof_of(link),), rules)
+
+
+def proof_of(link: Link) -> Kept:
+    return Kept(link.occurred_at, link.event_id, link.source, link.rule)
 
 
 def pairs_among(nodes: Mapping[str, Node]) -> list[Pair]:

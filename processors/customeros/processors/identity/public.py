@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from customeros.processors.identity.model import Edge, Joined, Node, Pair
-from customeros.schemas.identity import Cut, IdentityChange, IdentityLink, Refusal
+from customeros.processors.identity.proofs import Kept
+from customeros.schemas.identity import Cut, IdentityChange, IdentityLink, Proof, Refusal
 
 SPLIT = "split"
 JOIN = "join"
+_NO_PROOF: Final = Kept(0, "", "", "")
 
 
 def pair_name(a: str, b: str = "") -> str:
@@ -21,9 +24,12 @@ def link_of(
 ) -> IdentityLink | None:
     """What is known of the pair; None: nobody says any more that it belongs together."""
     joined = edge.joined if edge.by_hand else None
-    if edge.strength < 1 and joined is None:
+    if not edge.proofs and joined is None:
         return None
+    best = edge.proofs[0] if edge.proofs else _NO_PROOF
     reason, detail = edge.refused or (None, "")
+    if edge.strength < 1 and joined is None:
+        reason = Refusal.WEAK
     return IdentityLink(
         workspace=workspace,
         a=edge.a,
@@ -32,14 +38,28 @@ def link_of(
         a_type=nodes[edge.a].type,
         b_type=nodes[edge.b].type,
         strength=edge.strength,
-        occurred_at=edge.occurred_at,
-        event_id=edge.event_id,
-        source=edge.source,
-        rule=edge.rule,
+        occurred_at=best.occurred_at,
+        event_id=best.event_id,
+        source=best.source,
+        rule=best.rule,
         change_id=None if joined is None else joined.change_id,
         refused=None if reason is None else reason.value,
         detail=detail,
+        proofs=tuple(
+            Proof(
+                occurred_at=kept.occurred_at,
+                event_id=kept.event_id,
+                source=kept.source,
+                rule=kept.rule,
+            )
+            for kept in edge.proofs
+        ),
     )
+
+
+def proofs_of(link: IdentityLink) -> tuple[Kept, ...]:
+    """The evidence of events in *link*, as the graph has it."""
+    return tuple(Kept(p.occurred_at, p.event_id, p.source, p.rule) for p in link.proofs)
 
 
 def quarantine_of(key: str, node: Node, workspace: str, version: int) -> IdentityLink:
@@ -58,6 +78,7 @@ def quarantine_of(key: str, node: Node, workspace: str, version: int) -> Identit
         rule="",
         refused=Refusal.QUARANTINED.value,
         detail=node.type,
+        complete=not node.more,
     )
 
 

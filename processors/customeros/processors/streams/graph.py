@@ -10,7 +10,7 @@ import msgspec
 from customeros.processors.identity.graph import Changes, update
 from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair
 from customeros.processors.identity.public import change_of, link_of, pair_name, quarantine_of
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import Rules, rules_of
 from customeros.runtime.config import Config
 from customeros.runtime.metrics import EVIDENCE_REFUSED
 from customeros.runtime.stream import (
@@ -157,10 +157,7 @@ class StoredGraph:
 def build_graph(config: Config) -> GraphProcessor:
     """The graph stage with the rules of each configured workspace."""
     return GraphProcessor(
-        {
-            w.name: Rules(workspace=w.name, identifiers=w.identifiers)
-            for w in config.workspaces.values()
-        }
+        {workspace.name: rules_of(workspace) for workspace in config.workspaces.values()}
     )
 
 

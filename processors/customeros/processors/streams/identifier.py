@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from customeros.processors.identity.proofs import Kept
 from customeros.processors.profile.kept import newest_members
 from customeros.processors.profile.model import (
     EMPTY,
@@ -19,15 +20,6 @@ from customeros.runtime.stream import struct_table
 from customeros.schemas.identity import Endpoint
 
 
-class Best(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """The best evidence for a pair is the least: strongest, then earliest, then by event id."""
-
-    weakness: int
-    occurred_at: int
-    event_id: str
-    source: str
-
-
 class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """
     This identifier beside another one.
@@ -36,9 +28,13 @@ class Pair(msgspec.Struct, frozen=True, array_like=True, gc=False):
         last_at: newest event that names both and is keyed by this one; 0: none is.
     """
 
-    best: Best
-    first: First
+    proofs: tuple[Kept, ...]
     last_at: int
+
+    @property
+    def first(self) -> First:
+        """The earliest event that names both."""
+        return first_of(min(self.proofs))
 
 
 class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -79,8 +75,7 @@ class Crowd(msgspec.Struct, frozen=True, array_like=True, gc=False):
     nid: str
     type: str
     epoch: int
-    best: Best
-    rule: str
+    proofs: tuple[Kept, ...]
 
 
 class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -101,6 +96,11 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True, gc=False):
     told: bool
     consent: dict[str, ConsentMark] = {}
     crowd: Crowd | None = None
+
+
+def first_of(proof: Kept) -> First:
+    """When it was seen."""
+    return First(proof.occurred_at, proof.event_id, proof.source)
 
 
 encode_sighting: Final = msgspec.msgpack.Encoder().encode

@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.proofs import Kept, with_proof
+from customeros.processors.identity.rules import Rules, rule_of
 from customeros.processors.profile.fold import fold, fold_consent
 from customeros.processors.profile.kept import first_purposes
 from customeros.processors.profile.model import NAME_CHARACTERS, ConsentMark, Fact, First
 from customeros.processors.streams.changes import contributed
 from customeros.processors.streams.identifier import (
-    Best,
     Crowd,
     Known,
     Pair,
@@ -28,13 +28,12 @@ from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
 from customeros.schemas.topics import SIGHTINGS, topic_key
 
 
-class _Better(NamedTuple):
-    """Evidence for a pair that the graph does not have yet; of the other identifier, what it is."""
+class _New(NamedTuple):
+    """Evidence for a pair that the graph does not have yet, and what the other identifier is."""
 
     type: str
     epoch: int
-    best: Best
-    rule: str
+    proofs: dict[tuple[str, str], Kept]  # by rule and source
 
 
 class Learning:
@@ -56,7 +55,7 @@ class Learning:
         self._consent = known.consent
         self._pairs = known.pairs
         self._facts: list[Fact] = []
-        self._better: dict[str, _Better] = {}
+        self._new: dict[str, _New] = {}
         self._sightings: dict[str, Sighting] = {}
 
     def learn(self, fact: Fact) -> None:
@@ -92,13 +91,17 @@ class Learning:
             self._told = sighting.first
         crowd = sighting.crowd
         if crowd is not None and (crowd.nid in self._pairs or self._has_room()):
-            evidence = _Better(crowd.type, crowd.epoch, crowd.best, crowd.rule)
-            self._pair(crowd.nid, evidence, sighting.first, last_at=0)
+            for proof in crowd.proofs:
+                self._pair(crowd.nid, crowd.type, crowd.epoch, proof, last_at=0)
 
     def learned(self) -> tuple[Known | None, list[Output]]:
         """The new record, None if nothing changed, and what others are to know of it."""
-        outputs = [self._linked(other, better) for other, better in self._better.items()]
-        if self._better:
+        outputs = [
+            self._linked(other, new, proof)
+            for other, new in self._new.items()
+            for proof in new.proofs.values()
+        ]
+        if self._new:
             self._told = self._first
         elif self._told is not None and self._first is not None and self._first < self._told:
             self._told = self._first
@@ -108,9 +111,7 @@ class Learning:
                 SIGHTINGS,
                 topic_key(self.workspace, other),
                 encode_sighting(
-                    msgspec.structs.replace(sighting, told=True)
-                    if other in self._better
-                    else sighting
+                    msgspec.structs.replace(sighting, told=True) if other in self._new else sighting
                 ),
             )
             for other, sighting in self._sightings.items()
@@ -157,42 +158,46 @@ class Learning:
         consent: dict[str, ConsentMark],
     ) -> None:
         """Take that an event names *other* too: evidence if that is new, a sighting if told."""
-        strength, rule = self._rules.strength(kind, self._known.type, identifier.type)
-        best = Best(-strength, first.occurred_at, first.event_id, first.source)
+        rule = rule_of(kind, self._known.type, identifier.type)
+        proof = Kept(first.occurred_at, first.event_id, first.source, rule)
         pair = self._pairs.get(other)
-        crowd = None
+        earlier, crowd = bool(consent) or pair is None, None
         if pair is not None or self._has_room():
-            evidence = _Better(identifier.type, 0, best, rule)
-            self._pair(other, evidence, first, last_at=first.occurred_at)
+            new = self._pair(other, identifier.type, 0, proof, last_at=first.occurred_at)
+            earlier = earlier or (new and pair is not None and first < pair.first)
         else:
-            crowd = Crowd(self.nid, self._known.type, self._known.epoch, best, rule)
-        if pair is None or first < pair.first or consent:
+            crowd = Crowd(self.nid, self._known.type, self._known.epoch, (proof,))
+        if earlier:
             self._sight(other, identifier, first, consent, crowd)
 
     def _has_room(self) -> bool:
         """
         Whether another neighbour is remembered.
 
-        One more than the degree lets the graph quarantine this identifier. What comes then, its
-        neighbours remember if they have room; a pair of two that have none changes nothing.
+        Two more than the degree let the graph quarantine this identifier, and know that there are
+        more than it keeps. What comes then, its neighbours remember if they have room; a pair of
+        two that have none changes nothing.
         """
-        return len(self._pairs) <= self._rules.degree(self._known.type)
+        return len(self._pairs) < self._rules.degree(self._known.type) + 2
 
-    def _pair(self, other: str, evidence: _Better, first: First, *, last_at: int) -> None:
+    def _pair(self, other: str, kind: str, epoch: int, proof: Kept, *, last_at: int) -> bool:
+        """Remember *proof*; whether it is new evidence."""
         pair = self._pairs.get(other)
-        if pair is None or evidence.best < pair.best:
-            self._better[other] = evidence
-        if pair is not None:
-            after = Pair(
-                min(evidence.best, pair.best), min(first, pair.first), max(last_at, pair.last_at)
-            )
-            if after == pair:
-                return
+        if pair is None:
+            after, new = Pair((proof,), last_at), True
         else:
-            after = Pair(evidence.best, first, last_at)
+            after = Pair(with_proof(pair.proofs, proof), max(last_at, pair.last_at))
+            new = after.proofs is not pair.proofs
+            if not new and after.last_at == pair.last_at:
+                return False
+        if new:
+            if other not in self._new:
+                self._new[other] = _New(kind, epoch, {})
+            self._new[other].proofs[proof.rule, proof.source] = proof
         if self._pairs is self._known.pairs:
             self._pairs = self._pairs.copy()
         self._pairs[other] = after
+        return new
 
     def _sight(
         self,
@@ -206,27 +211,28 @@ class Learning:
         if waiting is not None:
             first = min(first, waiting.first)
             consent = _newest_consent(waiting.consent, consent)
-            if waiting.crowd is not None and (crowd is None or waiting.crowd.best < crowd.best):
-                crowd = waiting.crowd
+            if waiting.crowd is not None:
+                proofs = waiting.crowd.proofs
+                for proof in crowd.proofs if crowd is not None else ():
+                    proofs = with_proof(proofs, proof)
+                crowd = msgspec.structs.replace(waiting.crowd, proofs=proofs)
         self._sightings[other] = Sighting(
             self.workspace, other, identifier.type, identifier.value, first, False, consent, crowd
         )
 
-    def _linked(self, other: str, better: _Better) -> Output:
+    def _linked(self, other: str, new: _New, proof: Kept) -> Output:
         assert self._first is not None  # noqa: S101 - a pair comes of an event
-        best = better.best
         return self._evidence(
             Evidence(
                 workspace=self.workspace,
                 kind=EvidenceKind.LINK,
                 link=Link(
                     a=endpoint(self.nid, self._known.type, self._first, self._known.epoch),
-                    b=endpoint(other, better.type, self._pairs[other].first, better.epoch),
-                    strength=-best.weakness,
-                    occurred_at=best.occurred_at,
-                    event_id=best.event_id,
-                    source=best.source,
-                    rule=better.rule,
+                    b=endpoint(other, new.type, self._pairs[other].first, new.epoch),
+                    occurred_at=proof.occurred_at,
+                    event_id=proof.event_id,
+                    source=proof.source,
+                    rule=proof.rule,
                 ),
             )
         )

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from customeros.processors.accounts.model import NOBODY
 from customeros.processors.enrichment.context import enrich, page, touch
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import Rules, rules_of
 from customeros.processors.profile.model import MAX_AMOUNT, Fact
 from customeros.processors.streams.account_parts import Naming, followed
 from customeros.processors.streams.attribution import resolved_bytes
@@ -223,7 +223,7 @@ def build_resolve(config: Config, settings: Settings) -> ResolveProcessor:
     """The stage as *config* has its workspaces and sources."""
     workspaces = config.workspaces.values()
     return ResolveProcessor(
-        {w.name: Rules(workspace=w.name, identifiers=w.identifiers) for w in workspaces},
+        {w.name: rules_of(w) for w in workspaces},
         {(w.name, s.name): s.priority for w in workspaces for s in w.sources.values()},
         window_ms=settings.worker.dedupe_hours * HOUR_MS,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, MutableMapping, Sequence
 
 from customeros.schemas.codec import ASSIGNMENT, IDENTITY_LINK
 from customeros.schemas.identifier import IdentifierKey, customer_id
-from customeros.schemas.identity import IdentityChange, IdentityLink
+from customeros.schemas.identity import IdentityChange, IdentityLink, Refusal
 from customeros.schemas.topics import topic_key
 from customeros.sdk.lookup import Copy
 from customeros.serving.identity.changes import Changes
@@ -32,7 +32,8 @@ class Links(MutableMapping[bytes, bytes]):
             for end in _ends(name):
                 self._beside[end] = (*self._beside.get(end, ()), name)
         self._values[name] = value
-        if IDENTITY_LINK.decode(value).refused is None:
+        # What only suggests was never to join anybody, so it is no conflict.
+        if IDENTITY_LINK.decode(value).refused in (None, Refusal.WEAK):
             self._refused.pop(name, None)
         else:
             self._refused[name] = None

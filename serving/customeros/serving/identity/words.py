@@ -49,6 +49,8 @@ def obstacle_text(obstacle: Obstacle) -> str:
             return f"they were split by hand ({detail})"
         case Refusal.QUARANTINED:
             return f"this {detail} is shared by too many to say who somebody is"
+        case Refusal.WEAK:
+            return "what names both only suggests it: the rules give it strength 0"
         case Refusal.BLOCKED:
             return "the value names nobody: software writes it when it does not know"
         case _:
@@ -68,6 +70,8 @@ def remedy(obstacle: Obstacle) -> str:
             return f"customeros undo {detail}"
         case Refusal.QUARANTINED:
             return f"nothing short of its erasure; a higher degree for {detail} spares the next"
+        case Refusal.WEAK:
+            return "stronger evidence, or: customeros join A B --why TEXT"
         case Refusal.BLOCKED:
             return "an identifier that names somebody"
         case _:

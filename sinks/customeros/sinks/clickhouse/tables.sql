@@ -305,4 +305,4 @@ SELECT
         refused = 'quarantined', concat('its erasure; a higher degree for ', detail, ' spares the next'),
         'other rules') AS remedy
 FROM links_log FINAL
-WHERE NOT deleted AND refused != '';
+WHERE NOT deleted AND refused NOT IN ('', 'weak');
