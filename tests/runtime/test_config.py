@@ -2,7 +2,7 @@
 
 import pytest
 
-from customeros.runtime.config import Config, parse_config, read_config
+from customeros.runtime.config import Config, parse_config, parse_rules, read_config
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.secrets import Secrets
 from customeros.runtime.settings import Settings
@@ -136,3 +136,17 @@ def test_a_file_that_was_named_must_be_there(
 
     with pytest.raises(Misconfigured, match="no such file"):
         read_config(Settings())
+
+
+def test_rules_are_read_without_sources_and_secrets() -> None:
+    """As somebody who tries them has them."""
+    whole = parse_rules(WHOLE, name="customeros.toml")["shop"]
+    alone = parse_rules(WHOLE[: WHOLE.index("[workspaces.shop.sources")], name="rules.toml")["shop"]
+
+    assert whole.identifiers == alone.identifiers
+    assert whole.identifiers == parsed(WHOLE, WEB_KEY="k1").workspaces["shop"].identifiers
+
+
+def test_a_mistake_in_rules_is_told_as_one_in_a_configuration() -> None:
+    with pytest.raises(Misconfigured, match=r"^rules.toml:2: .*did you mean limit\?"):
+        parse_rules("[workspaces.shop.identifiers.email]\nlimt = 3\n", name="rules.toml")

@@ -8,9 +8,10 @@ import hmac
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -103,22 +104,30 @@ def parse_config(
     text: str, *, name: str, secrets: Secrets, environment: Mapping[str, str]
 ) -> Config:
     """The configuration that *text* says; *name* is its file's, for the errors."""
-    try:
-        tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise Misconfigured(f"{name}: not valid TOML: {error}") from None
-    try:
-        document = _Document.model_validate(tree)
-    except ValidationError as error:
-        mistakes = [_mistake(text, name, dict(e)) for e in error.errors()]
-        raise Misconfigured("\n".join(mistakes)) from None
+    document = _read(text, name, _Document)
     try:
         return Config(
-            {n: _workspace(n, w, secrets, environment) for n, w in document.workspaces.items()}
+            {
+                n: _workspace(n, found, partial(_write_key, secrets, environment, n))
+                for n, found in document.workspaces.items()
+            }
         )
     except _Unresolved as error:
         line = _line_of(text, error.path)
         raise Misconfigured(f"{name}:{line}: {error}") from None
+
+
+def parse_rules(text: str, *, name: str) -> Mapping[str, Workspace]:
+    """
+    The workspaces of a configuration as it would be, or of its rules alone, without sources.
+
+    No secret is looked for: write keys are empty.
+
+    Raises:
+        Misconfigured: as of a configuration.
+    """
+    document = _read(text, name, _Rules)
+    return {n: _workspace(n, found, lambda *_: "") for n, found in document.workspaces.items()}
 
 
 class _Section(BaseModel):
@@ -185,15 +194,34 @@ class _Document(_Section):
     workspaces: dict[Name, _Workspace] = Field(min_length=1)
 
 
+class _RulesOfWorkspace(_Workspace):
+    sources: dict[Name, _Source] = {}
+
+
+class _Rules(_Section):
+    workspaces: dict[Name, _RulesOfWorkspace] = Field(min_length=1)
+
+
+_Parsed = TypeVar("_Parsed", bound=_Section)
+
+
 class _Unresolved(Exception):
     def __init__(self, path: tuple[str, ...], problem: str) -> None:
         super().__init__(problem)
         self.path = path
 
 
-def _workspace(
-    name: str, found: _Workspace, secrets: Secrets, environment: Mapping[str, str]
-) -> Workspace:
+def _read(text: str, name: str, kind: type[_Parsed]) -> _Parsed:
+    try:
+        return kind.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise Misconfigured(f"{name}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        mistakes = [_mistake(text, name, dict(e)) for e in error.errors()]
+        raise Misconfigured("\n".join(mistakes)) from None
+
+
+def _workspace(name: str, found: _Workspace, write_key: Callable[[str, _Source], str]) -> Workspace:
     rules = IdentifierRules(
         types={**BUILT_IN_TYPES, **{n: _merged(n, t) for n, t in found.identifiers.items()}},
         blocked_values=frozenset(value.strip().lower() for value in found.blocked.values),
@@ -204,7 +232,7 @@ def _workspace(
         n: Source(
             name,
             n,
-            (_write_key(name, n, source, secrets, environment),),
+            (write_key(n, source),),
             source.priority,
             source.default_currency or found.default_currency,
         )
@@ -219,7 +247,7 @@ def _merged(name: str, said: _IdentifierType) -> IdentifierType:
 
 
 def _write_key(
-    workspace: str, name: str, source: _Source, secrets: Secrets, environment: Mapping[str, str]
+    secrets: Secrets, environment: Mapping[str, str], workspace: str, name: str, source: _Source
 ) -> str:
     said = source.write_key
     path = ("workspaces", workspace, "sources", name, "write_key")
