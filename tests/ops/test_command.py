@@ -33,7 +33,7 @@ def _a_taken_port() -> Iterator[int]:
         (("dead-letters", "lits"), "Did you mean 'list'?"),
         (("worker", "resolver"), "there is no stage resolver: resolve, graph, state"),
         (("sink", "postgres"), "there is no sink postgres: clickhouse"),
-        (("schemas", "show", "evnt"), "there is no schema evnt: assignment,"),
+        (("schemas", "show", "evnt"), "there is no schema evnt: account_state,"),
         (("dead-letters", "replay"), "name some ids, or --reason REASON, or --all"),
         (("status", "--wiat", "5"), "--wait"),
         (("customer", "show"), "Missing argument"),

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from customeros.ops.customer_view import amount_text, customer_view
+from customeros.ops.customer_view import customer_view
+from customeros.ops.state_tables import amount_text
 from customeros.schemas.customer import Trait
 from customeros.serving.render import customer
 from support import samples

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from customeros.ops import (
+    account_commands,
     ask,
     dead_letters,
     identity_commands,
@@ -36,6 +37,7 @@ app = typer.Typer(
     help="Run and operate customerOS: one live state per customer, on Kafka and ClickHouse.",
 )
 app.add_typer(ask.app, name="customer")
+app.add_typer(account_commands.app, name="account")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topic_commands.app, name="topics")
 app.add_typer(schema_commands.app, name="schemas")

@@ -14,12 +14,14 @@ from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
 from customeros.schemas.topics import (
     ACCOUNT_CONTRIBUTIONS,
+    ACCOUNT_STATE,
     ASSIGNMENTS,
     CONTRIBUTIONS,
     CUSTOMER_STATE,
     DEAD_LETTERS,
     EVENTS,
     EVIDENCE,
+    LINKS,
     RESOLVED,
     SIGHTINGS,
     Topic,
@@ -32,7 +34,14 @@ READS: Final[Mapping[str, tuple[Topic, ...]]] = {
     "resolve": (*EVENTS.values(), ASSIGNMENTS, SIGHTINGS),
     "graph": (EVIDENCE,),
     "state": (CONTRIBUTIONS, ACCOUNT_CONTRIBUTIONS),
-    "sink-clickhouse": (RESOLVED, CUSTOMER_STATE, ASSIGNMENTS, DEAD_LETTERS),
+    "sink-clickhouse": (
+        RESOLVED,
+        CUSTOMER_STATE,
+        ACCOUNT_STATE,
+        ASSIGNMENTS,
+        LINKS,
+        DEAD_LETTERS,
+    ),
 }
 # A transaction ends with a marker, which takes an offset but is no record. Where no more than so
 # many offsets are left, they are looked at.

@@ -22,7 +22,7 @@ from rich.table import Table
 from customeros.connectors.tracking import TrackingClient
 from customeros.ops import laptop
 from customeros.ops.ask import fetch_customer
-from customeros.ops.customer_view import amount_text, customer_view
+from customeros.ops.customer_view import customer_view
 from customeros.ops.demo.checks import best_customer, differences, stored_counts, stored_totals
 from customeros.ops.demo.datasets import (
     CDNOW_CURRENCY,
@@ -35,6 +35,7 @@ from customeros.ops.demo.datasets import (
 )
 from customeros.ops.demo.story import READER, story
 from customeros.ops.lag import stage_lags
+from customeros.ops.state_tables import amount_text
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings, read_settings
