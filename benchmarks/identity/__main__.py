@@ -48,7 +48,7 @@ def lines(data: DataSet) -> Iterator[Line]:
     seconds = perf_counter() - started
     ours = {(int(s.a), int(s.b)): s.probability for s in suggestions}
     yield _line(data, "customerOS", ours, seconds)
-    compared = sorted(candidates(records))
+    compared = list(candidates(records))
     first = [(int(s.a), int(s.b)) for s in suggestions if s.first]
     yield {
         "set": data.name,

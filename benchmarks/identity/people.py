@@ -106,7 +106,7 @@ class _World:
         """
         chance, other = self._chance, dict(fields)
         some = chance.sample(sorted(other), k=min(len(other), chance.randint(1, 3)))
-        for name in {*some, *({"email", "phone"} & other.keys())}:
+        for name in sorted({*some, *({"email", "phone"} & other.keys())}):
             changed = self._otherwise(name, other[name])
             if changed and changed != fields[name]:
                 other[name] = changed

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from customeros.processors.suggestions.blocks import FULL_BLOCK, candidates
+from customeros.processors.suggestions import blocks
+from customeros.processors.suggestions.blocks import FULL_BLOCK, LEAST, MOST, candidates, room_of
 from customeros.processors.suggestions.record import Record, record, record_of_traits
 from customeros.processors.suggestions.suggest import suggest
 from customeros.processors.suggestions.suggestion import Suggestion
@@ -157,11 +158,31 @@ def test_pairs_grow_with_the_records_not_with_their_square() -> None:
     """Everybody in one town of one name: full blocks are walked, not multiplied out."""
     one_name = {"given": "Maria", "surname": "Silva", "city": "Lisboa", "postcode": "10000"}
     sizes = (400, 800, 1600)
-    counts = [
-        len(list(candidates([record(f"{n:05}", one_name) for n in range(size)]))) for size in sizes
-    ]
+    counts = [len(candidates([record(f"{n:05}", one_name) for n in range(size)])) for size in sizes]
     assert all(count <= FULL_BLOCK * size for count, size in zip(counts, sizes, strict=True))
     assert counts[2] < 2.1 * counts[1] < 2.1 * 2.1 * counts[0]
+
+
+def test_what_few_share_is_compared_first_where_room_is_short(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Everybody shares a name and a town; two share a number as well."""
+    monkeypatch.setattr(blocks, "MOST", 1)
+    monkeypatch.setattr(blocks, "LEAST", 1)
+    one_name = {"given": "Maria", "surname": "Silva", "city": "Lisboa"}
+    people = [record(f"{n:03}", {**one_name, "phone": f"+35191{n:07}"}) for n in range(30)]
+    people.append(record("twin", {**one_name, "phone": "910000003"}))
+
+    found = candidates(people)
+
+    assert (3, 30) in found
+    assert len(found) < len(people)
+
+
+@pytest.mark.parametrize("size", [1, 20_000, 50_000, 400_000, 10_000_000])
+def test_a_record_asks_for_no_more_the_more_there_are(size: int) -> None:
+    assert LEAST <= room_of(size) <= MOST
+    assert room_of(size * 2) <= room_of(size)
 
 
 def test_traits_are_known_under_the_names_that_sources_use() -> None:

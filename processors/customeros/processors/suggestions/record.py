@@ -38,12 +38,10 @@ class Record(NamedTuple):
     Args:
         key: names the customer; unique among the records compared.
         values: field to its tidied values, sorted; absent or empty: not known.
-        whole: all values in one string, the order in which a crowded block is walked.
     """
 
     key: str
     values: Mapping[str, tuple[str, ...]]
-    whole: str
 
 
 def record(key: str, fields: Mapping[str, str | Iterable[str] | None]) -> Record:
@@ -54,8 +52,13 @@ def record(key: str, fields: Mapping[str, str | Iterable[str] | None]) -> Record
         found = sorted({tidied for one in several if (tidied := tidy(name, one))})
         if found:
             values[name] = tuple(found if name == "related" else found[:MAX_VALUES])
+    return Record(key, values)
+
+
+def text_of(one: Record) -> str:
+    """All values in one string; equal beginnings are alike."""
     order = ("surname", "given", "born", "city", "company", "street", "email", "phone")
-    return Record(key, values, "|".join(" ".join(values.get(name, ())) for name in order))
+    return "|".join(" ".join(one.values.get(name, ())) for name in order)
 
 
 def record_of_traits(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,7 +11,13 @@ from customeros.processors.suggestions.compare import FIELDS, Level, Vector, vec
 from customeros.processors.suggestions.reasons import reasons
 from customeros.processors.suggestions.record import Record
 from customeros.processors.suggestions.suggestion import Suggestion, rank
-from customeros.processors.suggestions.weights import learn, probability, rare
+from customeros.processors.suggestions.weights import (
+    learn,
+    probability,
+    rare,
+    rarities,
+    strangers,
+)
 
 SHOWN: Final = 0.5  # likelier than not
 # Shown first: a chance of one in a thousand to be wrong by a model that takes fields for
@@ -30,18 +37,31 @@ def suggest(records: Sequence[Record], *, at_least: float = SHOWN) -> list[Sugge
     so a pair's probability depends on who else is there: a rare name says more than a common one.
     """
     ordered = sorted(records, key=lambda one: one.key)
-    pairs = sorted(candidates(ordered))
-    one_each: dict[Vector, Vector] = {}  # there are few, and of pairs there are many
-    vectors = [one_each.setdefault(v := vector(ordered[a], ordered[b]), v) for a, b in pairs]
-    weights = learn(ordered, pairs, vectors)
+    pairs = candidates(ordered)
+    kinds: dict[Vector, int] = {}  # there are few, and of pairs there are many
+    kind = array(
+        "L", (kinds.setdefault(vector(ordered[a], ordered[b]), len(kinds)) for a, b in pairs)
+    )
+    vectors = list(kinds)
+    usual = strangers(ordered)
+    rarity = rarities(ordered, usual)
+    rarer = array(
+        "d",
+        (
+            rare(ordered[a], ordered[b], vectors[which], rarity)
+            for (a, b), which in zip(pairs, kind, strict=True)
+        ),
+    )
+    weights = learn(len(ordered), usual, vectors, zip(kind, rarer, strict=True))
+    bits = [
+        weights.start + sum(weights.bits[at][level] for at, level in enumerate(levels))
+        for levels in vectors
+    ]
     found: list[Suggestion] = []
-    for (a, b), levels in zip(pairs, vectors, strict=True):
-        one, other = ordered[a], ordered[b]
-        bits = weights.start + rare(one, other, levels, weights.rarity)
-        for place, level in enumerate(levels):
-            bits += weights.bits[place][level]
-        likely = probability(bits)
+    for (a, b), which, more in zip(pairs, kind, rarer, strict=True):
+        likely = probability(bits[which] + more)
         if likely >= at_least:
+            one, other, levels = ordered[a], ordered[b], vectors[which]
             first = likely >= FIRST and _personal(levels)
             told = reasons(one, other, levels, weights)
             found.append(Suggestion(one.key, other.key, likely, first, told))

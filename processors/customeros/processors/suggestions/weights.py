@@ -10,7 +10,7 @@ with five customers has sensible weights too. No labels are needed, and nothing 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import exp2, isqrt, log2
 from typing import Final, NamedTuple
 
@@ -47,34 +47,43 @@ class Weights(NamedTuple):
         bits: per field, aligned with `FIELDS`, and level: log2 of how much likelier it is between
             one person's records than between strangers'; 0 for UNKNOWN.
         start: bits of two records about which nothing is known; negative.
-        rarity: field to value to the bits that its exact agreement is worth beyond the usual.
     """
 
     bits: tuple[tuple[float, ...], ...]
     start: float
-    rarity: Mapping[str, Mapping[str, float]]
+
+
+Shares = Sequence[tuple[float, ...]]  # of levels, aligned with `FIELDS`
+Rarity = Mapping[str, Mapping[str, float]]
 
 
 def learn(
-    records: Sequence[Record], pairs: Sequence[tuple[int, int]], vectors: Sequence[Vector]
+    size: int,
+    among_strangers: Shares,
+    vectors: Sequence[Vector],
+    pairs: Iterable[tuple[int, float]],
 ) -> Weights:
-    """Weights for these records; `vectors` are those of `pairs`, places in `records`."""
-    strangers = _strangers(records)
-    rarity = _rarity(records, strangers)
-    counted = Counter(
-        (levels, round(rare(records[a], records[b], levels, rarity)))
-        for (a, b), levels in zip(pairs, vectors, strict=True)
-    )
-    size = max(len(records), 2)
+    """
+    Weights for *size* records.
+
+    Args:
+        vectors: those that occur, each once.
+        pairs: of each pair that is compared, the place of its vector, and what `rare` says.
+    """
+    counted = [
+        (vectors[which], rarer, count)
+        for (which, rarer), count in Counter((which, round(bits)) for which, bits in pairs).items()
+    ]
+    size = max(size, 2)
     every = size * (size - 1) / 2
     usual = [_shares(USUAL.get(name, _USUAL_OTHERWISE)) for name in FIELDS]
     matched, share = usual, 1 / size
     for _ in range(ROUNDS):
-        bits = _bits(matched, strangers)
+        bits = _bits(matched, among_strangers)
         start = log2(share / (1 - share))
         tally = [[USUAL_WEIGHT * part for part in parts] for parts in usual]
         found = 0.0
-        for (levels, rarer), count in counted.items():
+        for levels, rarer, count in counted:
             total = start + rarer
             for place, level in enumerate(levels):
                 total += bits[place][level]
@@ -88,10 +97,10 @@ def learn(
         matched = [_shares(parts) for parts in tally]
         # One match is always thought possible, and never more than half of all pairs.
         share = min(max(found, 1.0) / every, 0.5)
-    return Weights(_bits(matched, strangers), log2(share / (1 - share)), rarity)
+    return Weights(_bits(matched, among_strangers), log2(share / (1 - share)))
 
 
-def rare(a: Record, b: Record, levels: Vector, rarity: Mapping[str, Mapping[str, float]]) -> float:
+def rare(a: Record, b: Record, levels: Vector, rarity: Rarity) -> float:
     """Bits for agreement on values that are rarer, or more common, than their field's usual."""
     total = 0.0
     for name, values in rarity.items():
@@ -108,7 +117,7 @@ def probability(bits: float) -> float:
 _PLACE: Final = {name: place for place, name in enumerate(FIELDS)}
 
 
-def _strangers(records: Sequence[Record]) -> list[tuple[float, ...]]:
+def strangers(records: Sequence[Record]) -> list[tuple[float, ...]]:
     """
     Shares of levels among all pairs, nearly all of which are of two persons.
 
@@ -147,14 +156,13 @@ def _pair(number: int) -> tuple[int, int]:
     return high, number - high * (high - 1) // 2
 
 
-def _rarity(
-    records: Sequence[Record], strangers: Sequence[tuple[float, ...]]
-) -> dict[str, dict[str, float]]:
+def rarities(records: Sequence[Record], among_strangers: Shares) -> dict[str, dict[str, float]]:
+    """Field to value to the bits that its exact agreement is worth beyond the usual."""
     rarity: dict[str, dict[str, float]] = {}
     for name in BY_FREQUENCY:
         seen = Counter(value for one in records for value in one.values.get(name, ()))
         known = sum(seen.values())
-        usual = strangers[_PLACE[name]][Level.EXACT - 1]
+        usual = among_strangers[_PLACE[name]][Level.EXACT - 1]
         # The two that agree are no witnesses of how common their value is: the others are.
         rarity[name] = {
             value: log2(usual * (known + RARITY_WEIGHT) / max(count - 2 + RARITY_WEIGHT * usual, 1))
