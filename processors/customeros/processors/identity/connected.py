@@ -21,9 +21,17 @@ class Evidence(Graph, Protocol):
 
     def change(self, change_id: str) -> IdentityChange | None: ...
 
+    def overflown(self, key: str) -> bool:
+        """Whether *key* is quarantined and had more neighbours than were kept."""
+
 
 class View(NamedTuple):
-    """A group as rules see it: what `resolve` takes, but for when identifiers were first seen."""
+    """
+    A group as rules see it: what `resolve` takes, but for when identifiers were first seen.
+
+    Args:
+        edges: all that name a member; also those of which the other end is none.
+    """
 
     nodes: dict[str, Node]
     edges: dict[Pair, Edge]
@@ -34,8 +42,8 @@ class Group(NamedTuple):
     Identifiers that evidence connects; one alone that joins nobody by either rules.
 
     Args:
-        links: all evidence for two of them.
-        cuts: those in force that name any of them.
+        links: the evidence of the edges.
+        cuts: those in force that name a member.
     """
 
     now: View
@@ -50,53 +58,74 @@ def groups(evidence: Evidence, now: Rules, then: Rules) -> Iterator[Group]:
 
     What joins nobody by either rules connects nobody, so that a supernode makes no huge group.
     """
-    met: set[str] = set()
+    grown: set[str] = set()
     alone: set[str] = set()
     for seed in evidence.identifiers():
-        if seed in met:
-            continue
-        met.add(seed)
-        views = View({}, {}), View({}, {})
-        links: dict[Pair, IdentityLink] = {}
-        waiting = deque([seed])
-        while waiting:
-            key = waiting.popleft()
-            beside = evidence.links(key)
-            nodes = [_node(evidence, key, beside, rules) for rules in (now, then)]
-            joins_nobody = all(
-                node.quarantined or key in rules.blocked
-                for node, rules in zip(nodes, (now, then), strict=True)
-            )
-            if joins_nobody and key != seed:
-                met.discard(key)
-                alone.add(key)
-                continue
-            for view, node in zip(views, nodes, strict=True):
-                view.nodes[key] = node
-            for link in () if joins_nobody else beside:
+        if seed not in grown:
+            yield _grown(evidence, seed, (now, then), grown, alone)
+
+
+def _grown(
+    evidence: Evidence, seed: str, rules: tuple[Rules, Rules], grown: set[str], alone: set[str]
+) -> Group:
+    """The group of *seed*; its members are added to *grown*, others that join nobody to *alone*."""
+    views = View({}, {}), View({}, {})
+    links: dict[Pair, IdentityLink] = {}
+    grown.add(seed)
+    waiting = deque([seed])
+    while waiting:
+        key = waiting.popleft()
+        beside = evidence.links(key)
+        for link in beside:
+            if (link.a, link.b) not in links:
                 links[link.a, link.b] = link
-                other = other_end(link, key)
-                if other not in met and other not in alone:
-                    met.add(other)
-                    waiting.append(other)
-        members = views[0].nodes
-        links = {pair: link for pair, link in links.items() if members.keys() >= {*pair}}
-        for view, rules in zip(views, (now, then), strict=True):
-            view.edges.update((pair, _edge(evidence, link, rules)) for pair, link in links.items())
-        cuts = {said.change_id: cut_of(said) for key in members for said in evidence.splits(key)}
-        yield Group(*views, links, list(cuts.values()))
+                _see(evidence, link, views, rules)
+        nodes = _nodes(evidence, key, beside, views, rules)
+        lone = all(n.quarantined or key in r.blocked for n, r in zip(nodes, rules, strict=True))
+        if lone and key != seed:
+            grown.remove(key)
+            alone.add(key)
+            continue
+        for view, node in zip(views, nodes, strict=True):
+            view.nodes[key] = node
+        for link in () if lone else beside:
+            other = other_end(link, key)
+            if other in grown or other in alone:
+                continue
+            edges = [view.edges[link.a, link.b] for view in views]
+            if any(edge.strength > 0 or edge.by_hand for edge in edges):
+                grown.add(other)
+                waiting.append(other)
+    cuts = {said.change_id: cut_of(said) for key in views[0].nodes for said in evidence.splits(key)}
+    return Group(*views, links, list(cuts.values()))
 
 
-def _node(evidence: Evidence, key: str, beside: Sequence[IdentityLink], rules: Rules) -> Node:
-    kind = next((x.a_type if x.a == key else x.b_type for x in beside), "")
-    many = sum(_edge(evidence, link, rules).strength > 0 for link in beside) > rules.degree(kind)
-    return Node(kind, 0, 0, "", "", many or evidence.quarantined(key))
-
-
-def _edge(evidence: Evidence, link: IdentityLink, rules: Rules) -> Edge:
+def _see(
+    evidence: Evidence, link: IdentityLink, views: tuple[View, View], rules: tuple[Rules, Rules]
+) -> None:
     said = None if link.change_id is None else evidence.change(link.change_id)
+    proofs = proofs_of(link)
     edge = Edge(link.a, link.b, joined=None if said is None else _joined(said))
-    return edge.proved(proofs_of(link), rules)
+    for view, by in zip(views, rules, strict=True):
+        view.edges[link.a, link.b] = edge = edge.proved(proofs, by)
+
+
+def _nodes(
+    evidence: Evidence,
+    key: str,
+    beside: Sequence[IdentityLink],
+    views: tuple[View, View],
+    rules: tuple[Rules, Rules],
+) -> tuple[Node, Node]:
+    kind = next((link.a_type if link.a == key else link.b_type for link in beside), "")
+    strong = [sum(view.edges[x.a, x.b].strength > 0 for x in beside) for view in views]
+    degrees = [by.degree(kind) for by in rules]
+    now = evidence.quarantined(key)
+    # The graph counts neighbours, too, that were erased or are shared by too many to be kept; of
+    # these so many are known as it takes to explain that it is quarantined.
+    unseen = max(0, degrees[0] + 1 - strong[0]) if now else 0
+    then = strong[1] + unseen > degrees[1] or evidence.overflown(key)
+    return Node(kind, 0, 0, "", "", now), Node(kind, 0, 0, "", "", then)
 
 
 def _joined(said: IdentityChange) -> Joined:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from customeros.processors.identity.connected import Evidence, Group, View, groups
-from customeros.processors.identity.model import Refused
+from customeros.processors.identity.model import Edge, Refused
 from customeros.processors.identity.resolve import ANY_TYPE, resolve
 from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.merge import merge_consent
@@ -82,7 +83,8 @@ class WhatIf(NamedTuple):
             are behind, or evidence came in meanwhile.
         joined: customers that would be in a join.
         quarantined, released, blocked: identifiers that would come into or out of it.
-        unjudged: identifiers whose evidence was not all kept.
+        unjudged: identifiers that stay quarantined under a higher degree, since not all of
+            their evidence was kept.
         narrowed: grants by purpose that would not count any more.
     """
 
@@ -117,7 +119,7 @@ def compare(
     counted: Counter[str] = Counter()
     purposes: Counter[str] = Counter()
     for group in groups(evidence, now, then):
-        counted.update(_marks(group, now, then))
+        counted.update(_marks(evidence, group, now, then))
         if len(group.now.nodes) < 2:
             continue
         case = _Case(evidence, group, now, then)
@@ -167,7 +169,7 @@ def _refusing(own: Mapping[str, Mapping[str, ConsentMark]], purpose: str) -> tup
     )
 
 
-def _marks(group: Group, now: Rules, then: Rules) -> Iterator[str]:
+def _marks(evidence: Evidence, group: Group, now: Rules, then: Rules) -> Iterator[str]:
     """What is counted of each identifier by itself."""
     for key, node in group.now.nodes.items():
         yield "identifiers"
@@ -178,6 +180,8 @@ def _marks(group: Group, now: Rules, then: Rules) -> Iterator[str]:
             yield "released"
         if key in then.blocked and key not in now.blocked:
             yield "blocked"
+        if then.degree(node.type) > now.degree(node.type) and evidence.overflown(key):
+            yield "unjudged"
 
 
 class _Side:
@@ -195,6 +199,16 @@ class _Side:
         self.rules = rules
         self.home: Mapping[str, str] = found.assignments
         self.refused = {one.edge.pair: one for one in found.refused}
+
+    @cached_property
+    def holding(self) -> Mapping[str, Sequence[Edge]]:
+        """By home, the evidence that holds it together: best first."""
+        found: defaultdict[str, list[Edge]] = defaultdict(list)
+        for edge in sorted(self.view.edges.values(), key=lambda edge: edge.rank):
+            home = self.home.get(edge.a)
+            if home == self.home.get(edge.b) and home and edge.pair not in self.refused:
+                found[home].append(edge)
+        return found
 
     def measure(self, refused: Refused) -> int | None:
         """The strength, limit or degree by these rules that decides about *refused*."""
@@ -246,7 +260,7 @@ class _Case:
                     tuple(sorted(self._customers(keys))),
                     frozenset(self._customers(torn)),
                     tuple(sorted(keys)),
-                    tuple(self._reasons({*keys}, self._then, self._now)),
+                    tuple(self._reasons(keys, self._then, self._now)),
                 )
 
     def splits(self) -> Iterator[Split]:
@@ -257,22 +271,20 @@ class _Case:
                 yield Split(
                     min(self._customers(keys)),
                     tuple(sorted((tuple(sorted(p)) for p in parts), key=lambda p: (-len(p), p))),
-                    tuple(self._reasons({*keys}, self._now, self._then)),
+                    tuple(self._reasons(keys, self._now, self._then)),
                 )
 
     def _customers(self, keys: Iterable[str]) -> set[str]:
         return {self._evidence.customer(key) for key in keys}
 
-    def _reasons(self, members: set[str], joining: _Side, parting: _Side) -> Iterator[Reason]:
-        """The evidence that *joining* holds *members* together with, and *parting* refuses."""
-        whose = {key: parting.home[key] for key in members}
-        for edge in sorted(joining.view.edges.values(), key=lambda edge: edge.rank):
-            if edge.pair in joining.refused or not members.issuperset(edge.pair):
-                continue
-            one, other = (whose[key] for key in edge.pair)
-            if one != other:
-                whose = {key: one if name == other else name for key, name in whose.items()}
-                refused = parting.told(parting.refused[edge.pair])
+    def _reasons(self, members: Sequence[str], one: _Side, other: _Side) -> Iterator[Reason]:
+        """The evidence that holds *members* together by *one*, as far as *other* refuses it."""
+        whose = {key: other.home[key] for key in members}
+        for edge in one.holding[one.home[members[0]]]:
+            left, right = (whose[key] for key in edge.pair)
+            if left != right:
+                whose = {key: left if name == right else name for key, name in whose.items()}
+                refused = other.told(other.refused[edge.pair])
                 yield Reason(
                     self._links[edge.pair],
                     refused.reason,

@@ -70,6 +70,11 @@ class Links(MutableMapping[bytes, bytes]):
     def quarantined(self, workspace: str, key: str) -> bool:
         return topic_key(workspace, f"{key}.") in self._values
 
+    def overflown(self, workspace: str, key: str) -> bool:
+        """Whether it is quarantined, and not all of its neighbours were kept."""
+        value = self._values.get(topic_key(workspace, f"{key}."))
+        return value is not None and not IDENTITY_LINK.decode(value).complete
+
     def refused(self, workspace: str) -> list[IdentityLink]:
         """Evidence that joined nobody, and identifiers that are quarantined; newest first."""
         start = topic_key(workspace, "")
@@ -96,6 +101,10 @@ class WorkspaceGraph:
 
     def quarantined(self, key: str) -> bool:
         return self._links.quarantined(self.workspace, key)
+
+    def overflown(self, key: str) -> bool:
+        """Whether *key* is quarantined and had more neighbours than were kept."""
+        return self._links.overflown(self.workspace, key)
 
     def splits(self, key: str) -> Sequence[IdentityChange]:
         return self._changes.splits(self.workspace, key)
