@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Final
 
 from customeros.runtime import stream
+from customeros.runtime.errors import Unavailable
 from customeros.runtime.stream import Output
 from customeros.schemas.codec import Undecodable
 from customeros.schemas.topics import DEAD_LETTERS, Topic
@@ -32,6 +34,8 @@ class Buffer:
 
     def __init__(self) -> None:
         self._waiting: dict[Table, list[Pending]] = {table: [] for table in TABLES}
+        # An insert mostly waits for the disk.
+        self._pool = ThreadPoolExecutor(len(TABLES), thread_name_prefix="insert")
         self._refused: dict[Record, str] = {}
         self._positions: dict[Place, int] = {}
         self.records: Counter[Topic] = Counter()
@@ -62,18 +66,28 @@ class Buffer:
 
     def write(self, target: Target) -> Mapping[Table, int]:
         """
-        Insert all rows that fit; how many by table.
+        Insert all rows that fit, each table's beside the others'; how many by table.
 
         Raises:
             Unavailable: what was not inserted stays here.
         """
-        written = {}
-        for table, rows in self._waiting.items():
-            if rows:
-                refused = insert_what_fits(target, table, rows)
-                self._refused |= dict.fromkeys(refused, "row_refused")
-                written[table] = len(rows) - len(refused)
-                self._waiting[table] = []
+        inserts = {
+            table: self._pool.submit(insert_what_fits, target, table, rows)
+            for table, rows in self._waiting.items()
+            if rows
+        }
+        wait(inserts.values())
+        written, failed = {}, None
+        for table, insert in inserts.items():
+            if (error := insert.exception()) is not None:
+                failed = error if failed is None or isinstance(failed, Unavailable) else failed
+                continue
+            refused = insert.result()
+            self._refused |= dict.fromkeys(refused, "row_refused")
+            written[table] = len(self._waiting[table]) - len(refused)
+            self._waiting[table] = []
+        if failed is not None:
+            raise failed
         return written
 
     def take(self) -> tuple[Mapping[Record, str], Mapping[Place, int]]:
