@@ -13,6 +13,10 @@ WHOLE = """
 [workspaces.shop]
 default_currency = "EUR"
 default_region = "DE"
+members = 200
+
+[workspaces.shop.strengths]
+seen_page = 0
 
 [workspaces.shop.identifiers.loyalty_card]
 normaliser = "lower"
@@ -34,6 +38,9 @@ write_key = "env:WEB_KEY"
 [workspaces.shop.sources.till]
 priority = 5
 default_currency = "CHF"
+
+[workspaces.shop.sources.till.strengths]
+seen_track = 2
 """
 
 
@@ -57,6 +64,8 @@ def test_a_whole_configuration_is_read() -> None:
     assert shop.identifiers.types["user_id"].limit == 1
     assert shop.identifiers.blocked_values == {"walk-in"}
     assert shop.suggestions_consent == "matching"
+    assert (shop.strengths, shop.members) == ({"seen_page": 0}, 200)
+    assert shop.sources["till"].strengths == {"seen_track": 2}
     assert shop.sources["web"].write_keys == ("k1",)
     assert shop.sources["web"].default_currency == "EUR"
     assert shop.sources["till"].default_currency == "CHF"
@@ -96,6 +105,22 @@ def test_a_source_without_a_write_key_gets_one_that_stays() -> None:
         ('default_region = "DE"', 'default_region = "Germany"', "should match pattern"),
         ('patterns = ["^test-"]', 'patterns = ["("]', "no regular expression"),
         ('"env:WEB_KEY"', '"abc123"', 'write "env:NAME"'),
+        ("seen_page = 0", "seen_pages = 0", "did you mean seen_page?"),
+        ("seen_page = 0", "seen_page = 4", "less than or equal to 3"),
+        ("seen_page = 0", "seen_page = true", "valid integer"),
+        ("seen_track = 2", "purchase = 2", "known: alias, identify"),
+        ("members = 200", "members = 2000", "less than or equal to 1000"),
+        ("degree = 7", "degree = 9000", "less than or equal to 5000"),
+        (
+            "[workspaces.shop.identifiers.email]",
+            "[workspaces.shop.identifiers.emial]",
+            "did you mean email?",
+        ),
+        (
+            "[workspaces.shop.identifiers.email]",
+            "[workspaces.shop.identifiers.Email]",
+            "is no identifier type",
+        ),
     ],
 )
 def test_a_mistake_is_told_with_its_line_and_remedy(line: str, mistake: str, told: str) -> None:

@@ -11,22 +11,25 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.secrets import Secrets, read_secrets
 from customeros.runtime.settings import Settings
 from customeros.schemas.identifier import (
     BUILT_IN_TYPES,
+    MAX_DEGREE,
+    MAX_MEMBERS,
     NORMALISERS,
     OTHER_SYSTEM,
     IdentifierRules,
     IdentifierType,
     is_type,
 )
+from customeros.schemas.identity import STRENGTHS, Strength
 
 DEFAULT_FILE: Final = Path("customeros.toml")
 DEFAULT_WORKSPACE: Final = "default"
@@ -34,6 +37,7 @@ DEFAULT_SOURCE: Final = "demo"
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
+_ALIKE: Final = 0.8  # `emial`, `user-id`, `phones`; not `fax_email`
 
 
 class Source(NamedTuple):
@@ -44,6 +48,7 @@ class Source(NamedTuple):
     write_keys: tuple[str, ...]
     priority: int = 0  # of two values of a trait from the same moment, the higher source's stays
     default_currency: str | None = None
+    strengths: Mapping[str, Strength] = {}  # by rule, where it differs from the workspace's
 
 
 class Workspace(NamedTuple):
@@ -53,6 +58,8 @@ class Workspace(NamedTuple):
     Args:
         suggestions_consent: the purpose that a customer must have granted to be compared with
             others for suggestions; None: anybody is.
+        strengths: by rule, where they differ from `STRENGTHS`.
+        members: identifiers that one customer may have.
     """
 
     name: str
@@ -60,6 +67,8 @@ class Workspace(NamedTuple):
     sources: Mapping[str, Source] = {}
     default_currency: str | None = None
     suggestions_consent: str | None = None
+    strengths: Mapping[str, Strength] = {}
+    members: int = MAX_MEMBERS
 
 
 class Config:
@@ -104,17 +113,8 @@ def parse_config(
     text: str, *, name: str, secrets: Secrets, environment: Mapping[str, str]
 ) -> Config:
     """The configuration that *text* says; *name* is its file's, for the errors."""
-    document = _read(text, name, _Document)
-    try:
-        return Config(
-            {
-                n: _workspace(n, found, partial(_write_key, secrets, environment, n))
-                for n, found in document.workspaces.items()
-            }
-        )
-    except _Unresolved as error:
-        line = _line_of(text, error.path)
-        raise Misconfigured(f"{name}:{line}: {error}") from None
+    write_key = partial(_write_key, secrets, environment)
+    return Config(_workspaces(text, name, _Document, write_key))
 
 
 def parse_rules(text: str, *, name: str) -> Mapping[str, Workspace]:
@@ -126,18 +126,30 @@ def parse_rules(text: str, *, name: str) -> Mapping[str, Workspace]:
     Raises:
         Misconfigured: as of a configuration.
     """
-    document = _read(text, name, _Rules)
-    return {n: _workspace(n, found, lambda *_: "") for n, found in document.workspaces.items()}
+    return _workspaces(text, name, _Rules, lambda *_: "")
 
 
 class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _known_rule(name: str) -> str:
+    if name not in STRENGTHS:
+        close = difflib.get_close_matches(name, STRENGTHS, n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"known: {', '.join(STRENGTHS)}"
+        raise ValueError(f"no rule is called so; {remedy}")
+    return name
+
+
+_Strengths = dict[
+    Annotated[str, AfterValidator(_known_rule)], Annotated[int, Field(strict=True, ge=0, le=3)]
+]
+
+
 class _IdentifierType(_Section):
     normaliser: str | None = None
     limit: int | None = Field(None, ge=1)
-    degree: int | None = Field(None, ge=1)
+    degree: int | None = Field(None, ge=1, le=MAX_DEGREE)
     priority: int | None = None
 
     @field_validator("normaliser")
@@ -167,6 +179,7 @@ class _Source(_Section):
     write_key: str | None = None
     priority: int = 0
     default_currency: Currency | None = None
+    strengths: _Strengths = {}
 
 
 class _Suggestions(_Section):
@@ -176,18 +189,12 @@ class _Suggestions(_Section):
 class _Workspace(_Section):
     default_currency: Currency | None = None
     default_region: Annotated[str, Field(pattern=r"^[A-Z]{2}$")] | None = None
+    members: int = Field(MAX_MEMBERS, ge=1, le=MAX_MEMBERS)
+    strengths: _Strengths = {}
     identifiers: dict[str, _IdentifierType] = {}
     blocked: _Blocked = _Blocked()
     suggestions: _Suggestions = _Suggestions()
     sources: dict[Name, _Source] = Field(min_length=1)
-
-    @field_validator("identifiers")
-    @classmethod
-    def _types(cls, value: dict[str, _IdentifierType]) -> dict[str, _IdentifierType]:
-        for name in value:
-            if not is_type(name):
-                raise ValueError(f"{name!r} is no identifier type: write it as loyalty_card")
-        return value
 
 
 class _Document(_Section):
@@ -202,28 +209,36 @@ class _Rules(_Section):
     workspaces: dict[Name, _RulesOfWorkspace] = Field(min_length=1)
 
 
-_Parsed = TypeVar("_Parsed", bound=_Section)
-
-
 class _Unresolved(Exception):
     def __init__(self, path: tuple[str, ...], problem: str) -> None:
         super().__init__(problem)
         self.path = path
 
 
-def _read(text: str, name: str, kind: type[_Parsed]) -> _Parsed:
+def _workspaces(
+    text: str,
+    name: str,
+    kind: type[_Document | _Rules],
+    write_key: Callable[[str, str, _Source], str],
+) -> dict[str, Workspace]:
     try:
-        return kind.model_validate(tomllib.loads(text))
+        document = kind.model_validate(tomllib.loads(text))
+        return {n: _workspace(n, w, partial(write_key, n)) for n, w in document.workspaces.items()}
     except tomllib.TOMLDecodeError as error:
         raise Misconfigured(f"{name}: not valid TOML: {error}") from None
     except ValidationError as error:
         mistakes = [_mistake(text, name, dict(e)) for e in error.errors()]
         raise Misconfigured("\n".join(mistakes)) from None
+    except _Unresolved as error:
+        raise Misconfigured(f"{name}:{_line_of(text, error.path)}: {error}") from None
 
 
 def _workspace(name: str, found: _Workspace, write_key: Callable[[str, _Source], str]) -> Workspace:
     rules = IdentifierRules(
-        types={**BUILT_IN_TYPES, **{n: _merged(n, t) for n, t in found.identifiers.items()}},
+        types={
+            **BUILT_IN_TYPES,
+            **{n: _identifier_type(name, n, said) for n, said in found.identifiers.items()},
+        },
         blocked_values=frozenset(value.strip().lower() for value in found.blocked.values),
         blocked_patterns=found.blocked.patterns,
         default_region=found.default_region,
@@ -235,13 +250,36 @@ def _workspace(name: str, found: _Workspace, write_key: Callable[[str, _Source],
             (write_key(n, source),),
             source.priority,
             source.default_currency or found.default_currency,
+            _strengths(source.strengths),
         )
         for n, source in found.sources.items()
     }
-    return Workspace(name, rules, sources, found.default_currency, found.suggestions.consent)
+    return Workspace(
+        name,
+        rules,
+        sources,
+        found.default_currency,
+        found.suggestions.consent,
+        _strengths(found.strengths),
+        found.members,
+    )
 
 
-def _merged(name: str, said: _IdentifierType) -> IdentifierType:
+def _strengths(said: Mapping[str, int]) -> dict[str, Strength]:
+    return {rule: Strength(strength) for rule, strength in said.items()}
+
+
+def _identifier_type(workspace: str, name: str, said: _IdentifierType) -> IdentifierType:
+    path = ("workspaces", workspace, "identifiers", name)
+    if not is_type(name):
+        raise _Unresolved(path, f"{name!r} is no identifier type: write it as loyalty_card")
+    near = difflib.get_close_matches(name, BUILT_IN_TYPES, n=1, cutoff=_ALIKE)
+    if near and name not in BUILT_IN_TYPES and said.normaliser is None:
+        raise _Unresolved(
+            path,
+            f"{name} is no type that is built in; did you mean {near[0]}? "
+            "A type of your own with such a name says its normaliser.",
+        )
     changes = said.model_dump(exclude_none=True)
     return msgspec.structs.replace(BUILT_IN_TYPES.get(name, OTHER_SYSTEM), **changes)
 

@@ -14,8 +14,8 @@ from msgspec.structs import replace
 from customeros.processors.identity.fold import MAX_CUT_KEYS, MAX_CUTS
 from customeros.processors.identity.model import Edge, Node, Pair
 from customeros.processors.identity.resolve import own_customer, resolve
-from customeros.processors.identity.rules import MAX_DEGREE, Rules
-from customeros.schemas.identifier import IdentifierRules, IdentifierType
+from customeros.processors.identity.rules import Rules
+from customeros.schemas.identifier import MAX_DEGREE, IdentifierRules, IdentifierType
 from customeros.schemas.identity import Evidence, EvidenceKind, Refusal
 from support.identity import (
     SMALL,

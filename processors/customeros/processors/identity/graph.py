@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from customeros.processors.identity.draft import Draft, Known
 from customeros.processors.identity.fold import Contradiction, Fold
 from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair, pair_of
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import Rules, rules_from
 from customeros.processors.identity.settle import settle, settle_all, settle_loss
 from customeros.schemas.identity import (
     Assignment,
@@ -146,12 +144,9 @@ def _take(fold: Fold, evidence: Evidence) -> bool:
 
 def _rules(text: str, workspace: str) -> Rules:
     try:
-        rules = msgspec.json.decode(text, type=Rules)
-    except msgspec.DecodeError:
-        raise _Malformed("rules that cannot be read") from None
-    if rules.workspace != workspace:
-        raise _Malformed("rules of another workspace")
-    return rules
+        return rules_from(text, workspace)
+    except ValueError as problem:
+        raise _Malformed(str(problem)) from None
 
 
 def _assignment(draft: Draft, key: str, workspace: str) -> Assignment:

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from customeros.runtime.config import Workspace
-from customeros.schemas.identifier import BUILT_IN_TYPES, IdentifierRules
+from customeros.schemas.identifier import (
+    BUILT_IN_TYPES,
+    MAX_DEGREE,
+    MAX_MEMBERS,
+    NORMALISERS,
+    Identifier,
+    IdentifierRules,
+    identifier_key,
+    is_blocked,
+    is_type,
+)
 from customeros.schemas.identity import STRENGTHS, Strength
 
 USER_ID: Final = "user_id"
 
-# Of its neighbours an identifier's record holds one more than its degree: 5,000 are 110 kB.
-MAX_DEGREE: Final = 5_000
-# Of one customer: its state and a look at all of its evidence stay within a batch's time.
-MAX_MEMBERS: Final = 1_000
-
+# A rules record, with the keys that it blocks, stays under 256 kB.
+MAX_BLOCKED: Final = 10_000
 _SEEN: Final[Mapping[str, str]] = {
     rule.removeprefix("seen_"): rule for rule in STRENGTHS if rule.startswith("seen_")
 }
 
 
-class Rules(msgspec.Struct, frozen=True, kw_only=True):
+class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """
     Everything that `resolve` takes besides evidence.
 
@@ -59,9 +65,60 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
         return min(self.identifiers.type_of(type_name).degree, MAX_DEGREE)
 
 
-def rules_of(workspace: Workspace) -> Rules:
-    """The rules as customeros.toml has them."""
-    return Rules(workspace=workspace.name, identifiers=workspace.identifiers)
+def blocked_keys(
+    rules: IdentifierRules, known: Iterable[Identifier], workspace_key: bytes
+) -> frozenset[str]:
+    """
+    The keys of those among *known* that *rules* block.
+
+    What comes from now on is dropped at the edge; this is for what came before.
+    """
+    return frozenset(
+        identifier_key(workspace_key, found) for found in known if is_blocked(found.value, rules)
+    )
+
+
+def text_of(rules: Rules) -> str:
+    """The rules as evidence carries them: JSON, the same for equal rules."""
+    return _ENCODER.encode(rules).decode()
+
+
+def rules_from(text: str, workspace: str) -> Rules:
+    """
+    What `text_of` wrote for *workspace*.
+
+    Raises:
+        ValueError: it cannot be read, is another workspace's, or says what nobody knows; which
+            of these, without personal data.
+    """
+    try:
+        rules = _DECODER.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        raise ValueError("rules that cannot be read") from None
+    if rules.workspace != workspace:
+        raise ValueError("rules of another workspace")
+    for problem in _problems(rules):
+        raise ValueError(problem)
+    return rules
+
+
+def _problems(rules: Rules) -> Iterator[str]:
+    for name, kind in rules.identifiers.types.items():
+        if not is_type(name):
+            yield "an identifier type that is none"
+        if kind.normaliser not in NORMALISERS:
+            yield f"type {name} has a normaliser that nobody knows"
+        if kind.limit is not None and kind.limit < 1:
+            yield f"type {name} has a limit below 1"
+        if not 1 <= kind.degree <= MAX_DEGREE:
+            yield f"type {name} has a degree that is not from 1 to {MAX_DEGREE}"
+    for rule in {rule for said in (rules.strengths, *rules.sources.values()) for rule in said}:
+        if rule not in STRENGTHS:
+            yield f"no rule is called {rule[:40]!r}; known: {', '.join(STRENGTHS)}"
+    if not 1 <= rules.members <= MAX_MEMBERS:
+        yield f"members is not from 1 to {MAX_MEMBERS}"
+    if len(rules.blocked) > MAX_BLOCKED:
+        yield f"more than {MAX_BLOCKED} identifiers are blocked"
 
 
 def rule_of(kind: str, a_type: str, b_type: str) -> str:
@@ -75,3 +132,7 @@ def rule_of(kind: str, a_type: str, b_type: str) -> str:
         if other not in BUILT_IN_TYPES:
             return "external_id"
     return _SEEN.get(kind, "seen_track")
+
+
+_ENCODER: Final = msgspec.json.Encoder(order="deterministic")
+_DECODER: Final = msgspec.json.Decoder(Rules)

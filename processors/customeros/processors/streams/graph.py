@@ -7,10 +7,11 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from customeros.processors.configured import rules_of
 from customeros.processors.identity.graph import Changes, update
 from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair
 from customeros.processors.identity.public import change_of, link_of, pair_name, quarantine_of
-from customeros.processors.identity.rules import Rules, rules_of
+from customeros.processors.identity.rules import Rules
 from customeros.runtime.config import Config
 from customeros.runtime.metrics import EVIDENCE_REFUSED
 from customeros.runtime.stream import (

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from customeros.processors.accounts.model import NOBODY
+from customeros.processors.configured import rules_of
 from customeros.processors.enrichment.context import enrich, page, touch
-from customeros.processors.identity.rules import Rules, rules_of
+from customeros.processors.identity.rules import Rules
 from customeros.processors.profile.model import MAX_AMOUNT, Fact
 from customeros.processors.streams.account_parts import Naming, followed
 from customeros.processors.streams.attribution import resolved_bytes

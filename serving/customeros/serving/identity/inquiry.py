@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
 
+from customeros.processors.configured import rules_of
 from customeros.processors.identity.model import NEVER
-from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.why import members_of
 from customeros.runtime.config import Workspace
 from customeros.schemas.customer import KnownIdentifier
@@ -93,7 +93,7 @@ class Inquiry:
         know = door.know
         self.workspace = workspace
         self.graph = WorkspaceGraph(workspace.name, know.links, know.assignments, know.changes)
-        self.rules = Rules(workspace=workspace.name, identifiers=workspace.identifiers)
+        self.rules = rules_of(workspace)
         self._customers = door.customers
         self._know = know
 
