@@ -24,7 +24,16 @@ _WORKING: Final = "comparing"
 
 
 class NotKnown(Exception):
-    """There is no such customer, or the question is malformed; the text says which."""
+    """
+    There is no such customer, or the question is malformed; the text says which.
+
+    Args:
+        code: the API's, for programs.
+    """
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class NotYet(Unavailable):
@@ -66,12 +75,19 @@ def fetch_customer(settings: Settings, identifier: str) -> dict[str, Any]:
     return ask_api(settings, f"customers/{urllib.parse.quote(identifier, safe=':@')}")
 
 
-def ask_api(settings: Settings, path: str, order: dict[str, Any] | None = None) -> dict[str, Any]:
+def ask_api(
+    settings: Settings,
+    path: str,
+    order: dict[str, Any] | None = None,
+    *,
+    seconds: float = _ANSWER_SECONDS,
+) -> dict[str, Any]:
     """
     What the API answers for `/v1/PATH`.
 
     Args:
         order: what is to be done, as the body of a POST; None: a GET.
+        seconds: that the answer may take.
 
     Raises:
         NotYet: it is being worked out: ask again.
@@ -84,7 +100,7 @@ def ask_api(settings: Settings, path: str, order: dict[str, Any] | None = None) 
     body = None if order is None else json.dumps(order).encode()
     request = urllib.request.Request(url, body, {"Authorization": f"Bearer {token}"})
     try:
-        with urllib.request.urlopen(request, timeout=_ANSWER_SECONDS) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=seconds) as answer:  # noqa: S310
             found: dict[str, Any] = json.load(answer)
             return found
     except urllib.error.HTTPError as error:
@@ -95,8 +111,8 @@ def ask_api(settings: Settings, path: str, order: dict[str, Any] | None = None) 
                     f"the API on port {settings.api.port} runs with another home: "
                     "set CUSTOMEROS_HOME"
                 ) from None
-            if error.code in (400, 404, 409, 410):
-                raise NotKnown(message) from None
+            if error.code in (400, 404, 409, 410, 429):
+                raise NotKnown(message, code) from None
             raise (NotYet if code == _WORKING else Unavailable)("the API") from error
     except (urllib.error.URLError, TimeoutError) as error:
         raise Unavailable(f"the API at {settings.api.host}:{settings.api.port}") from error

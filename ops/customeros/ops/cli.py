@@ -14,6 +14,7 @@ from customeros.ops import (
     ask,
     dead_letters,
     identity_commands,
+    rules_commands,
     schema_commands,
     suggestion_commands,
     topic_commands,
@@ -43,6 +44,7 @@ app.add_typer(topic_commands.app, name="topics")
 app.add_typer(schema_commands.app, name="schemas")
 identity_commands.register(app)
 suggestion_commands.register(identity_commands.app)
+rules_commands.register(identity_commands.app)
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 CreateTopics = Annotated[bool, typer.Option(help="First create the topics that are missing.")]

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from customeros.schemas.codec import CUSTOMER_STATE
-from customeros.schemas.customer import CustomerState, Status
+from customeros.schemas.customer import CustomerState
 from customeros.schemas.identifier import (
     DEFAULT_RULES,
     IdentifierRules,
@@ -114,10 +114,7 @@ class CustomerStates:
 
     def __iter__(self) -> Iterator[CustomerState]:
         """The active customers of this moment, in no order."""
-        for key in self._states:
-            raw = self._states.get(key) if self._mine(key) else None
-            if raw is not None and (state := CUSTOMER_STATE.decode(raw)).status is Status.ACTIVE:
-                yield state
+        return self._customers.active(self.workspace)
 
     def changes(self, *, from_start: bool = False) -> Iterator[CustomerChange]:
         """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
 from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE
@@ -14,6 +15,8 @@ class Copy(Protocol):
     """Raw values by key: a `LiveCopy`, or a dict."""
 
     def get(self, key: bytes, /) -> bytes | None: ...
+
+    def __iter__(self) -> Iterator[bytes]: ...
 
 
 class Found(NamedTuple):
@@ -60,6 +63,14 @@ class Customers:
         settled = (s if s.status is not Status.MERGED else self._survivor(s) for s in states)
         answer = next((s for s in settled if s is not None), states[0] if states else None)
         return None if answer is None else Found(answer)
+
+    def active(self, workspace: str) -> Iterator[CustomerState]:
+        """Everybody of this moment who is neither merged nor erased, in no order."""
+        start = topic_key(workspace, "")
+        for key in self._states:
+            raw = self._states.get(key) if key.startswith(start) else None
+            if raw is not None and (state := CUSTOMER_STATE.decode(raw)).status is Status.ACTIVE:
+                yield state
 
     def _state(self, workspace: str, asked: str) -> CustomerState | None:
         raw = self._states.get(topic_key(workspace, asked))

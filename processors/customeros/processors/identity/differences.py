@@ -28,16 +28,13 @@ class Difference(NamedTuple):
 
 
 def differences(now: Rules, then: Rules) -> list[Difference]:
-    """In order of the rules' paths; identifiers that came to be blocked are one of them."""
+    """In order of the rules' paths."""
     one, other = dict(_said(now)), dict(_said(then))
-    found = [
+    return [
         Difference(rule, one.get(rule), other.get(rule))
         for rule in sorted({*one, *other})
         if one.get(rule) != other.get(rule)
     ]
-    if now.blocked != then.blocked:
-        found.append(Difference("blocked identifiers", len(now.blocked), len(then.blocked)))
-    return found
 
 
 def _said(rules: Rules) -> Iterator[tuple[str, Any]]:

@@ -9,6 +9,7 @@ from customeros.serving.identity.by_hand import ByHandAnswers
 from customeros.serving.identity.conflicts import ConflictAnswers
 from customeros.serving.identity.inquiry import Door, IdentityKnowledge
 from customeros.serving.identity.suggestions import SuggestionAnswers
+from customeros.serving.identity.what_if import WhatIfAnswers
 from customeros.serving.identity.why import WhyAnswers
 
 
@@ -23,6 +24,7 @@ def identity_routes(customers: CustomerAnswers, know: IdentityKnowledge) -> list
         Route("/v1/identity/suggestions", SuggestionAnswers(door).__call__),
         Route("/v1/identity/suggestions/accept", made.accept, methods=["POST"]),
         Route("/v1/identity/suggestions/refuse", made.refuse, methods=["POST"]),
+        Route("/v1/identity/what-if", WhatIfAnswers(door).__call__, methods=["POST"]),
         Route("/v1/identity/changes", made.changes),
         Route("/v1/identity/split", made.split, methods=["POST"]),
         Route("/v1/identity/join", made.join, methods=["POST"]),
