@@ -216,10 +216,10 @@ def histories(
         st.integers(0, 2**32),
         st.sampled_from((1, 4, 16)),
         st.sampled_from(crashes),
-    ).map(_as_the_api_lets)
+    ).map(as_the_api_lets)
 
 
-def _as_the_api_lets(history: History) -> History:
+def as_the_api_lets(history: History) -> History:
     """Of identifiers that no event names nobody says anything; of the others it says since when."""
     first: dict[str, tuple[int, str]] = {}
     for event in history.events:

@@ -14,11 +14,12 @@ from customeros.processors.streams.graph import GraphProcessor
 from customeros.processors.streams.resolve import ResolveProcessor
 from customeros.processors.streams.state import StateProcessor
 from customeros.runtime.stream.memory import InMemoryPipeline
-from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE, EVENT, EVIDENCE
+from customeros.schemas.codec import ACCOUNT_STATE, ASSIGNMENT, CUSTOMER_STATE, EVENT, EVIDENCE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.event import Event
 from customeros.schemas.identifier import BUILT_IN_TYPES, IdentifierRules, IdentifierType
 from customeros.schemas.identity import Assignment, Evidence
+from customeros.schemas.topics import ACCOUNT_STATE as ACCOUNT_STATE_TOPIC
 from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, EVENTS, RESOLVED, topic_key
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
@@ -90,7 +91,8 @@ def newest(pipeline: InMemoryPipeline) -> dict[str, CustomerState]:
 def fingerprint(pipeline: InMemoryPipeline) -> str:
     """What `customeros identity digest` prints."""
     assignments = map(ASSIGNMENT.decode, pipeline.latest(ASSIGNMENTS).values())
-    return digest(newest(pipeline).values(), assignments).value
+    accounts = map(ACCOUNT_STATE.decode, pipeline.latest(ACCOUNT_STATE_TOPIC).values())
+    return digest(newest(pipeline).values(), assignments, accounts).value
 
 
 def states(pipeline: InMemoryPipeline) -> dict[str, str]:
