@@ -200,6 +200,7 @@ class IdentityChange(msgspec.Struct, frozen=True, kw_only=True):
         kind: `split` or `join`.
         on: False: it was taken back, by `undone_by`, at `version` (hybrid clock, ms).
         left, right: keys; of a join one each.
+        ends: the two of a join as they were named.
     """
 
     workspace: str
@@ -213,3 +214,4 @@ class IdentityChange(msgspec.Struct, frozen=True, kw_only=True):
     why: str
     made_at: int
     undone_by: str | None = None
+    ends: tuple[Endpoint, ...] = ()

@@ -172,6 +172,7 @@ class Fold:
             join.why,
             join.made_at,
             join.undone_by,
+            (a, b),
         )
         pair = pair_of(a.key, b.key)
         edge = draft.edges.get(pair) or Edge(*pair, a_epoch=a.epoch, b_epoch=b.epoch)

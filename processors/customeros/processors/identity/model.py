@@ -9,7 +9,7 @@ import msgspec
 
 from customeros.processors.identity.proofs import Kept
 from customeros.processors.identity.rules import Rules
-from customeros.schemas.identity import Link, Refusal, Strength
+from customeros.schemas.identity import Endpoint, Link, Refusal, Strength
 
 # Where an identifier is only named by a cut: later than any event.
 NEVER: Final = 2**62
@@ -55,7 +55,12 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Joined(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a person last said about a pair: that it belongs together, or not any more."""
+    """
+    What a person last said about a pair: that it belongs together, or not any more.
+
+    Args:
+        ends: the two as they were named, so that it can be told again.
+    """
 
     version: int
     on: bool
@@ -66,6 +71,7 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, gc=False):
     why: str
     made_at: int
     undone_by: str | None = None
+    ends: tuple[Endpoint, ...] = ()
 
     @property
     def order(self) -> tuple[int, int, int, bool, str, int]:

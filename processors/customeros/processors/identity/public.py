@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from customeros.processors.identity.model import Edge, Joined, Node, Pair
 from customeros.processors.identity.proofs import Kept
-from customeros.schemas.identity import Cut, IdentityChange, IdentityLink, Proof, Refusal
+from customeros.schemas.identity import (
+    Cut,
+    Endpoint,
+    Evidence,
+    EvidenceKind,
+    IdentityChange,
+    IdentityLink,
+    Join,
+    Proof,
+    Refusal,
+)
 
 SPLIT = "split"
 JOIN = "join"
@@ -86,11 +96,12 @@ def change_of(said: Cut | tuple[Pair, Joined], workspace: str) -> IdentityChange
     """What a person said, as others may read it."""
     if isinstance(said, Cut):
         made: Cut | Joined = said
+        ends: tuple[Endpoint, ...] = ()
         kind, change_id = SPLIT, said.cut_id
         left, right = said.left, said.right
     else:
         (a, b), made = said
-        left, right, kind, change_id = (a,), (b,), JOIN, made.change_id
+        left, right, kind, change_id, ends = (a,), (b,), JOIN, made.change_id, made.ends
     return IdentityChange(
         workspace=workspace,
         change_id=change_id,
@@ -103,4 +114,23 @@ def change_of(said: Cut | tuple[Pair, Joined], workspace: str) -> IdentityChange
         why=made.why,
         made_at=made.made_at,
         undone_by=made.undone_by,
+        ends=ends,
     )
+
+
+def evidence_of(change: IdentityChange) -> Evidence:
+    """What the graph was told when *change* came to be: told again, it makes the same change."""
+    said: dict[str, Any] = {
+        "version": change.version,
+        "on": change.on,
+        "by": change.by,
+        "why": change.why,
+        "made_at": change.made_at,
+        "undone_by": change.undone_by,
+    }
+    if change.kind == SPLIT:
+        cut = Cut(cut_id=change.change_id, left=change.left, right=change.right, **said)
+        return Evidence(workspace=change.workspace, kind=EvidenceKind.CUT, cut=cut)
+    a, b = change.ends
+    join = Join(change_id=change.change_id, a=a, b=b, **said)
+    return Evidence(workspace=change.workspace, kind=EvidenceKind.JOIN, join=join)
