@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from unittest import mock
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from customeros.processors.identity.rules import Rules
+from customeros.processors.streams import account_totals
 from customeros.processors.streams.graph import GraphProcessor
 from customeros.processors.streams.resolve import ResolveProcessor
 from customeros.processors.streams.state import StateProcessor
@@ -136,6 +138,45 @@ def test_any_way_of_arrival_gives_the_offline_answer(
     pipeline.run(order, crashes=crashes)
 
     check(pipeline, events)
+
+
+@given(HISTORIES, SEEDS)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_those_of_many_add_up_by_totals_to_the_same(events: list[Event], seed: int) -> None:
+    """Here two are many already."""
+    order = random.Random(seed)
+    pipeline = a_pipeline()
+
+    with mock.patch.object(account_totals, "_CROWD", 1):
+        happen(pipeline, order.sample(events, len(events)))
+        pipeline.run(order, crashes=0.02)
+
+    check(pipeline, events)
+
+
+def test_a_crowd_is_counted_and_its_money_adds_up() -> None:
+    """Of three hundred, a hundred are listed; those who leave are not missed by the totals."""
+    order = random.Random(3)
+    people = [Identifier("user_id", f"u{n}") for n in range(300)]
+    bought = [
+        an_event(f"e{n}", [person], occurred_at=NOON + n, order=an_order(n, order_id=f"o{n}"))
+        for n, person in enumerate(people)
+    ]
+    left = [
+        an_event(f"l{n}", [person], occurred_at=NOON + 999, name="Group Left")
+        for n, person in enumerate(people[:120])
+    ]
+    events = [of_account(event, "acme", {}) for event in (*bought, *left)]
+    pipeline = a_pipeline(1)
+
+    for start in range(0, 420, 70):
+        happen(pipeline, events[start : start + 70])
+        pipeline.run(order)
+
+    acme = accounts(pipeline)["acme"]
+    assert (acme.member_count, len(acme.members)) == (180, 100)
+    assert acme.metrics.money["EUR"].placed == sum(range(300))
+    assert [member.last_seen_at - NOON for member in acme.members] == [*range(299, 199, -1)]
 
 
 @given(HISTORIES, SEEDS)

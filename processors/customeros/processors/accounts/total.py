@@ -1,8 +1,9 @@
 """
 What several identifiers say of one organisation, added up; any order, any grouping, the same.
 
-An organisation of many is kept as `BUCKETS` totals, each of the customers whose ids hash there, so
-that a change costs one bucket's identifiers and the totals, and not everybody.
+So an organisation of many may be kept as the totals of 256 buckets of its customers and of 16
+groups of these: a change then costs one bucket's identifiers, 16 buckets and 16 groups, and not
+everybody.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from customeros.processors.profile.standing import merged
 
 M = TypeVar("M", First, TraitMark)
 
-BUCKETS: Final = 256
+_FAN_OUT: Final = 16
 MEMBERS: Final = 100
 
 
@@ -84,13 +85,13 @@ class Total(msgspec.Struct, frozen=True, array_like=True, gc=False):
 NOTHING: Final = Total()
 
 
-def bucket_of(customer_id: str) -> int:
-    """The bucket in which all identifiers of a customer are."""
-    return crc32(customer_id.encode()) % BUCKETS
+def bucket_of(customer_id: str) -> bytes:
+    """Group and bucket, a byte each, in which all identifiers of a customer are."""
+    return bytes(divmod(crc32(customer_id.encode()) % _FAN_OUT**2, _FAN_OUT))
 
 
 def total_of(held: Mapping[str, Held]) -> Total:
-    """The total of one bucket's identifiers, by key; a customer's must all be there."""
+    """The total of identifiers, by key; a customer's must all be there."""
     if not held:
         return NOTHING
     standings: dict[str, list[Standing]] = {}

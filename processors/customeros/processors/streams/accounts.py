@@ -15,9 +15,9 @@ from customeros.processors.accounts.model import (
     encode_change,
     row_of,
 )
-from customeros.processors.accounts.total import Held, Total, added, bucket_of, total_of
+from customeros.processors.streams.account_totals import Parts, text_table
 from customeros.processors.streams.tombstones import Tombstones
-from customeros.runtime.stream import Batch, Output, State, Table, struct_table
+from customeros.runtime.stream import Batch, Output, State, struct_table
 from customeros.schemas.account import AccountState, AccountStatus
 from customeros.schemas.codec import ACCOUNT_STATE
 from customeros.schemas.topics import ACCOUNT_CONTRIBUTIONS, Topic, topic_key
@@ -33,7 +33,7 @@ class Account(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     Args:
         version, digest: of the newest record.
-        buckets: those with a total, ascending, a byte each.
+        crowded: it has totals, since it once had many parts.
         children: how many accounts name it as their parent.
         told_parent: whom it told that it is its child.
         forget_at: when its tombstone is due, ms; 0: never.
@@ -41,30 +41,16 @@ class Account(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     version: int = 0
     digest: str = ""
-    buckets: bytes = b""
+    crowded: bool = False
     children: int = 0
     told_parent: str | None = None
     forget_at: int = 0
 
 
-def _utf8(text: str) -> bytes:
-    return text.encode()
-
-
-def _text(data: bytes) -> str:
-    return data.decode()
-
-
-# An account's row is 16 bytes, a bucket is one.
+# By row (16 bytes).
 ACCOUNTS: Final = struct_table("account", Account)
-# By row and identifier key: whose the identifier is.
-OWNERS: Final = Table("account_owner", _utf8, _text)
-# By row, bucket and identifier key.
-PARTS: Final = struct_table("account_part", Held)
-# By row and bucket.
-TOTALS: Final = struct_table("account_total", Total)
 # By row and the child's id, which is the value too.
-CHILDREN: Final = Table("account_child", _utf8, _text)
+CHILDREN: Final = text_table("account_child")
 TOMBSTONES: Final = Tombstones("account_tombstone")
 
 
@@ -99,19 +85,18 @@ class _Touched:
         self.row = row_of(workspace, account_id)
         self.was = state.get(ACCOUNTS, self.row) or _NEW
         self.children = self.was.children
+        self._parts = Parts(state, self.row, crowded=self.was.crowded)
         self._state = state
-        self._buckets: dict[bytes, dict[str, Held]] = {}
-        self._changed: set[bytes] = set()
 
     def take(self, change: PartChange | ChildChange) -> None:
         if isinstance(change, ChildChange):
             self._take_child(change)
         else:
-            self._take_part(change)
+            self._parts.take(change)
 
     def settled(self, now: int) -> Iterator[Output]:
         """Keep the account; its record, if it says anything new, and what its parent is told."""
-        total, buckets = self._total()
+        total = self._parts.total()
         found = account_state(
             self.workspace,
             self.account_id,
@@ -138,26 +123,10 @@ class _Touched:
             yield self._record(key, msgspec.structs.replace(found, version=version))
             due = now + DELETED_MS if found.status is AccountStatus.DELETED else 0
             forget_at = TOMBSTONES.plan(self._state, key, planned=was.forget_at, due=due)
-        after = Account(version, found.digest, buckets, self.children, told_parent, forget_at)
+        crowded = self._parts.crowded
+        after = Account(version, found.digest, crowded, self.children, told_parent, forget_at)
         if after != was:
             self._state.put(ACCOUNTS, self.row, after)
-
-    def _take_part(self, change: PartChange) -> None:
-        place = self.row + change.nid.encode()
-        owner = self._state.get(OWNERS, place)
-        before = None if owner is None else self._held(owner).get(change.nid)
-        if before is not None and change.sequence <= before.sequence:
-            return
-        part = change.part if change.part is not None or before is None else before.part
-        if owner is not None and owner != change.customer_id:
-            self._keep(owner, change.nid, None)
-        if change.customer_id is None:
-            self._state.delete(OWNERS, place)
-        elif part is not None:
-            held = Held(change.customer_id, change.sequence, part)
-            self._keep(change.customer_id, change.nid, held)
-            if owner != change.customer_id:
-                self._state.put(OWNERS, place, change.customer_id)
 
     def _take_child(self, change: ChildChange) -> None:
         row = self.row + change.child.encode()
@@ -167,41 +136,6 @@ class _Touched:
         elif there and not change.on:
             self._state.delete(CHILDREN, row)
         self.children += change.on - there
-
-    def _held(self, customer_id: str) -> dict[str, Held]:
-        """The parts of the customer's bucket, by identifier key."""
-        bucket = self.row + bytes((bucket_of(customer_id),))
-        if bucket not in self._buckets:
-            self._buckets[bucket] = {
-                key[len(bucket) :].decode(): held for key, held in self._state.scan(PARTS, bucket)
-            }
-        return self._buckets[bucket]
-
-    def _keep(self, customer_id: str, nid: str, held: Held | None) -> None:
-        parts = self._held(customer_id)
-        bucket = self.row + bytes((bucket_of(customer_id),))
-        self._changed.add(bucket)
-        if held is None:
-            del parts[nid]
-            self._state.delete(PARTS, bucket + nid.encode())
-        else:
-            parts[nid] = held
-            self._state.put(PARTS, bucket + nid.encode(), held)
-
-    def _total(self) -> tuple[Total, bytes]:
-        """The account's total, and the buckets that have one."""
-        found = set(self.was.buckets)
-        for bucket in sorted(self._changed):
-            total = total_of(self._buckets[bucket])
-            if total.parts:
-                self._state.put(TOTALS, bucket, total)
-                found.add(bucket[-1])
-            else:
-                self._state.delete(TOTALS, bucket)
-                found.discard(bucket[-1])
-        buckets = bytes(sorted(found))
-        rows = [self.row + bytes((number,)) for number in buckets]
-        return added(self._state.get_many(TOTALS, rows).values()), buckets
 
     def _first_children(self) -> list[str]:
         if not self.children:
