@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import lru_cache
@@ -14,6 +15,8 @@ from customeros.processors.suggestions.record import Record
 
 PHONE_OWN_DIGITS: Final = 8  # the end of a number that stays when its prefix is written otherwise
 _GOOGLE: Final = ("gmail.com", "googlemail.com")
+_NO_LETTER = re.compile(r"[\W_]+")
+_NO_DIGIT = re.compile(r"\D+")
 
 
 class Level(IntEnum):
@@ -27,6 +30,7 @@ class Level(IntEnum):
     EXACT = 5
 
 
+_ALIKE: Final = (Level.LIKE, Level.NEAR)
 Vector = tuple[Level, ...]  # aligned with FIELDS
 
 
@@ -38,6 +42,8 @@ def vector(a: Record, b: Record) -> Vector:
         for name in mine.keys() & theirs.keys()
         if name in COMPARE
     }
+    if levels.get("email", Level.UNKNOWN) in _ALIKE and _told_by_names(levels["email"], a, b):
+        del levels["email"]
     for one, other in _SWAPPED:
         if levels.get(one, 0) <= Level.LIKE and levels.get(other, 0) <= Level.LIKE:
             _exchanged(levels, one, other, mine, theirs)
@@ -47,6 +53,30 @@ def vector(a: Record, b: Record) -> Vector:
 def email_local(address: str) -> str:
     """What names the person in an address: no tag, no dots."""
     return address.partition("@")[0].partition("+")[0].replace(".", "")
+
+
+def _told_by_names(level: Level, a: Record, b: Record) -> bool:
+    """Whether addresses are only as alike as the names that they are made of."""
+    mine, theirs = (
+        [(address, _of_names(address, one)) for address in one.values["email"]] for one in (a, b)
+    )
+    return all(
+        made and also_made
+        for address, made in mine
+        for other, also_made in theirs
+        if _email(address, other) == level
+    )
+
+
+def _of_names(address: str, one: Record) -> bool:
+    local = _NO_LETTER.sub("", email_local(address))
+    given = [name.split()[0] for name in one.values.get("given", ())]
+    surnames = [name.replace(" ", "") for name in one.values.get("surname", ())]
+    return local in (*given, *surnames) or any(
+        local in (first + last, last + first, first[0] + last, first + last[0], last + first[0])
+        for first in given
+        for last in surnames
+    )
 
 
 def _best(name: str, mine: tuple[str, ...], theirs: tuple[str, ...]) -> Level:
@@ -153,14 +183,24 @@ def _email(a: str, b: str) -> Level:
     local_a, local_b = email_local(a), email_local(b)
     domain_a, domain_b = a.rpartition("@")[2], b.rpartition("@")[2]
     if local_a == local_b:
-        if domain_a == domain_b or (domain_a in _GOOGLE and domain_b in _GOOGLE):
+        if domain_a == domain_b:
+            return Level.SAME if _untagged(a) == _untagged(b) else Level.NEAR
+        if domain_a in _GOOGLE and domain_b in _GOOGLE:
             return Level.SAME
         near = OSA.distance(domain_a, domain_b, score_cutoff=2) <= 2
         return Level.NEAR if near else Level.LIKE
     slip = domain_a == domain_b and min(len(local_a), len(local_b)) >= 5
-    return (
-        Level.NEAR if slip and OSA.distance(local_a, local_b, score_cutoff=1) <= 1 else Level.OTHER
-    )
+    # Whose name is taken already gets a number: another is another's.
+    if slip and _NO_DIGIT.sub("", local_a) == _NO_DIGIT.sub("", local_b):
+        return Level.NEAR if OSA.distance(local_a, local_b, score_cutoff=1) <= 1 else Level.OTHER
+    return Level.OTHER
+
+
+def _untagged(address: str) -> str:
+    """What names the mailbox: dots do with most providers."""
+    local, _, domain = address.partition("@")
+    local = local.partition("+")[0]
+    return local.replace(".", "") if domain in _GOOGLE else local
 
 
 def _related(a: str, b: str) -> Level:
