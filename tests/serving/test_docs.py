@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from customeros.schemas.customer import Status
 from support import samples
-from support.customers import NOON, a_state, an_assignment, own_id
+from support.customers import NOON, a_link, a_state, an_assignment, own_id
 
 if TYPE_CHECKING:
     from .conftest import World
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 EXAMPLES = re.findall(
     r"^```http\nGET (\S+)\n```\n\n```json\n(.*?)\n```$", DOCUMENT, re.MULTILINE | re.DOTALL
+)
+POSTED = re.findall(
+    r"^```http\nPOST (\S+)\n\n(.*?)\n```\n\n```json\n(.*?)\n```$",
+    DOCUMENT,
+    re.MULTILINE | re.DOTALL,
 )
 MERGED = own_id("email", "ada@example.com")
 
@@ -33,6 +38,7 @@ def _ada(world: World) -> None:
         a_state(MERGED, status=Status.MERGED, merged_into=samples.ADA),
         an_assignment("email", "ada@example.com", samples.ADA),
     )
+    world.link(a_link("email:ada@example.com", "user_id:ada", source="demo"))
     world.organise(samples.ACCOUNT)
     world.lists.member_rows = [
         {
@@ -59,6 +65,13 @@ def _ada(world: World) -> None:
 def test_every_example_is_answered_as_written(client: TestClient, path: str, answer: str) -> None:
     """To the last field."""
     assert client.get(path).json() == json.loads(answer)
+
+
+@pytest.mark.parametrize(("path", "order", "answer"), POSTED, ids=[path for path, *_ in POSTED])
+def test_every_order_is_answered_as_written(
+    client: TestClient, path: str, order: str, answer: str
+) -> None:
+    assert client.post(path, content=order).json() == json.loads(answer)
 
 
 def test_a_merged_customer_answers_as_the_document_says(client: TestClient) -> None:

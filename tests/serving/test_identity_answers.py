@@ -14,6 +14,7 @@ from support.customers import (
     NOON,
     WORKSPACE,
     WORKSPACE_KEY,
+    a_link,
     a_state,
     an_assignment,
     known,
@@ -29,23 +30,6 @@ EVE = own_id("user_id", "eve")
 
 def key(kind: str, value: str) -> str:
     return identifier_key(WORKSPACE_KEY, Identifier(kind, value))
-
-
-def a_link(one: str, other: str, **facts: Any) -> IdentityLink:
-    """Evidence for two identifiers written `type:value`, by an event of their own."""
-    ends = sorted((key(*text.split(":")), text.split(":")[0]) for text in (one, other))
-    usual: dict[str, Any] = {
-        "version": NOON,
-        "strength": 1,
-        "occurred_at": NOON,
-        "event_id": "order-1",
-        "source": "shop",
-        "rule": "seen_track",
-    }
-    (a, a_type), (b, b_type) = ends
-    return IdentityLink(
-        workspace=WORKSPACE, a=a, b=b, a_type=a_type, b_type=b_type, **{**usual, **facts}
-    )
 
 
 @pytest.fixture(autouse=True)

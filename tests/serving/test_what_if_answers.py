@@ -11,17 +11,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from customeros.schemas.customer import Consent
-from customeros.schemas.identifier import Identifier, identifier_key
-from customeros.schemas.identity import IdentityLink, Proof
-from support.customers import (
-    NOON,
-    WORKSPACE,
-    WORKSPACE_KEY,
-    a_state,
-    an_assignment,
-    known,
-    own_id,
-)
+from support.customers import NOON, a_link, a_state, an_assignment, known, own_id
 from support.waiting import until
 
 if TYPE_CHECKING:
@@ -33,29 +23,6 @@ TWO_ACCOUNTS = """
 [workspaces.default.identifiers.user_id]
 limit = 2
 """
-
-
-def a_link(one: str, other: str, event: str, **facts: Any) -> IdentityLink:
-    (a, a_type), (b, b_type) = sorted(
-        (identifier_key(WORKSPACE_KEY, Identifier(*text.split(":"))), text.split(":")[0])
-        for text in (one, other)
-    )
-    proof = Proof(occurred_at=NOON, event_id=event, source="shop", rule="seen_track")
-    return IdentityLink(
-        workspace=WORKSPACE,
-        a=a,
-        b=b,
-        version=NOON,
-        a_type=a_type,
-        b_type=b_type,
-        strength=1,
-        occurred_at=NOON,
-        event_id=event,
-        source="shop",
-        rule="seen_track",
-        proofs=(proof,),
-        **facts,
-    )
 
 
 def consent(*, granted: bool) -> Consent:
@@ -79,8 +46,8 @@ def _people(world: World) -> None:
         ),
     )
     world.link(
-        a_link("user_id:ada", "device_id:tablet", "e1"),
-        a_link("user_id:eve", "device_id:tablet", "e2", refused="limit", detail="user_id"),
+        a_link("user_id:ada", "device_id:tablet", event_id="e1"),
+        a_link("user_id:eve", "device_id:tablet", event_id="e2", refused="limit", detail="user_id"),
     )
 
 

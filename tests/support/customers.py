@@ -14,7 +14,7 @@ from confluent_kafka.admin import (
 from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, KnownIdentifier
 from customeros.schemas.identifier import CustomerId, Identifier, customer_id, identifier_key
-from customeros.schemas.identity import Assignment
+from customeros.schemas.identity import Assignment, IdentityLink, Proof
 from customeros.schemas.topics import topic_key
 
 WORKSPACE = "default"
@@ -52,6 +52,18 @@ def an_assignment(kind: str, value: str, customer: str, *, version: int = 1) -> 
         epoch=0,
         cause="m1",
     )
+
+
+def a_link(one: str, other: str, **facts: Any) -> IdentityLink:
+    """Evidence for two identifiers written `type:value`, by one event."""
+    (a, a_type), (b, b_type) = sorted(
+        (identifier_key(WORKSPACE_KEY, Identifier(*text.split(":"))), text.split(":")[0])
+        for text in (one, other)
+    )
+    usual = {"event_id": "order-1", "occurred_at": NOON, "source": "shop", "rule": "seen_track"}
+    said = {name: facts.get(name, value) for name, value in usual.items()}
+    facts = {"version": NOON, "strength": 1, "proofs": (Proof(**said),), **said, **facts}
+    return IdentityLink(workspace=WORKSPACE, a=a, b=b, a_type=a_type, b_type=b_type, **facts)
 
 
 def state_record(state: CustomerState) -> tuple[bytes, bytes]:
