@@ -19,6 +19,7 @@ from customeros.ops import (
     suggestion_commands,
     topic_commands,
 )
+from customeros.ops.replay import commands as replay
 from customeros.ops.stages import STAGES
 from customeros.ops.variables import unknown_variables
 from customeros.runtime.config import read_config
@@ -42,6 +43,7 @@ app.add_typer(account_commands.app, name="account")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(topic_commands.app, name="topics")
 app.add_typer(schema_commands.app, name="schemas")
+app.add_typer(replay.app, name="replay")
 identity_commands.register(app)
 suggestion_commands.register(identity_commands.app)
 rules_commands.register(identity_commands.app)

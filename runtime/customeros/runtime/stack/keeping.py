@@ -55,7 +55,11 @@ class _Kept:
 
 
 class Keeper:
-    """The processes of one stack; use it from the main thread, SIGTERM and SIGINT end it."""
+    """
+    The processes of one stack; use it from the main thread.
+
+    SIGTERM and SIGINT end it, as any thread does that sets `stopping`.
+    """
 
     def __init__(
         self,
@@ -79,36 +83,27 @@ class Keeper:
         self._changed = changed
         self._renewed = renewed
         self._told: tuple[ProcessState, ...] = ()
-        self._stop = threading.Event()
+        self.stopping = threading.Event()
         self._all_were_ready = False
-
-    @property
-    def stopping(self) -> bool:
-        """Whether it was asked to stop, or gave up."""
-        return self._stop.is_set()
 
     @property
     def ready(self) -> bool:
         """Whether every process is."""
         return all(kept.state.state == "ready" for kept in self._kept)
 
-    def stop(self) -> None:
-        """Have `run` stop everything and return; from any thread, twice is harmless."""
-        self._stop.set()
-
     def run(self) -> str | None:
         """Until asked to stop; the name of a process that could not be started, or None."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, lambda *_: self.stopping.set())
         failed: str | None = None
         try:
-            while not self._stop.is_set() and failed is None:
+            while not self.stopping.is_set() and failed is None:
                 if (specs := self._renewed()) is not None:
                     self._replace(specs)
                 failed = self._tick()
-                self._stop.wait(_TICK_SECONDS)
+                self.stopping.wait(_TICK_SECONDS)
         finally:
-            self._stop.set()
+            self.stopping.set()
             self._stop_all(self._specs)
         return failed
 

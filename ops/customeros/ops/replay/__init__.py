@@ -1,0 +1,1 @@
+"""Build identity and state anew from the log, beside the running ones; compare; switch."""

@@ -1,0 +1,148 @@
+"""A rebuild knows what events do not say, is compared by name, and hides nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from customeros.ops.digest import Facts
+from customeros.ops.replay.comparing import compare
+from customeros.ops.replay.decisions import unerased, untold
+from customeros.ops.replay.generations import alone
+from customeros.ops.replay.settling import Progress
+from customeros.ops.replay.telling import Teller
+from customeros.runtime.errors import Misconfigured
+from customeros.runtime.settings import Settings
+from customeros.runtime.stream.memory import InMemoryPipeline
+from customeros.schemas.codec import IDENTITY_CHANGE
+from customeros.schemas.identity import Assignment, EvidenceKind, IdentityChange
+from customeros.schemas.topics import CHANGES
+from support.promises import History, histories
+from support.whole_pipeline import a_pipeline, fingerprint, happen, live
+
+
+def _changes(pipeline: InMemoryPipeline) -> dict[bytes, IdentityChange]:
+    return {k: IDENTITY_CHANGE.decode(v) for k, v in pipeline.latest(CHANGES).items()}
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(histories(told=6))
+def test_events_and_the_record_of_what_people_decided_make_everything_again(
+    history: History,
+) -> None:
+    """Whatever the order in which either came, and what was taken back included."""
+    order = random.Random(history.order)
+    running, rebuilt = (a_pipeline(history.partitions) for _ in range(2))
+    live(running, history.said, order, crashes=history.crashes)
+    running.run(order)
+    decided = _changes(running)
+
+    happen(rebuilt, list(untold(decided, {})))
+    happen(rebuilt, history.events)
+    rebuilt.run(order)
+
+    assert fingerprint(rebuilt) == fingerprint(running)
+    assert _changes(rebuilt) == decided
+    assert list(untold(decided, _changes(rebuilt))) == []
+
+
+def test_rules_are_handed_over_before_what_is_judged_by_them() -> None:
+    made = {
+        name.encode(): IdentityChange(
+            workspace="shop",
+            change_id=name,
+            version=version,
+            kind="split",
+            on=True,
+            left=("a",),
+            right=("b",),
+            by="ada",
+            why="two people",
+            made_at=version,
+        )
+        for name, version in (("late", 9), ("early", 3), ("known", 5))
+    }
+
+    told = [said.cut.cut_id for said in untold(made, {b"known": made[b"known"]}) if said.cut]
+
+    assert told == ["early", "late"]
+
+
+def test_what_was_erased_is_erased_in_the_rebuild_too() -> None:
+    said = Assignment(
+        workspace="shop",
+        key="k",
+        type="email",
+        customer_id="c",
+        version=7,
+        epoch=2,
+        cause="erasure-1",
+    )
+
+    (told,) = unerased({b"shop/k": said, b"shop/l": None}, {b"shop/l": None})
+
+    assert told.kind is EvidenceKind.ERASE
+    assert told.erase is not None
+    assert (told.erase.key, told.erase.epoch) == ("k", 2)
+    assert not list(unerased({b"shop/k": said}, {b"shop/k": said}))
+
+
+def test_differences_are_told_by_name() -> None:
+    one = Facts({"shop|a": "x", "shop|b": "x"}, {"shop|k": "a"}, {})
+    other = Facts({"shop|b": "y", "shop|c": "x"}, {"shop|k": "a"}, {"shop|acme": "x"})
+
+    found = compare(one, other)
+
+    assert not found.equal
+    assert found.customers == (("shop|a",), ("shop|c",), ("shop|b",))
+    assert found.identifiers == ((), (), ())
+    assert found.accounts == ((), ("shop|acme",), ())
+    assert compare(one, one).equal
+
+
+def test_only_the_first_differences_are_listed_with_the_count_of_all(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one = Facts({f"shop|c{n}": "x" for n in range(1_200)}, {}, {})
+    found = compare(one, Facts({}, {}, {}))
+
+    Teller(for_scripts=False).result(found, 1, 2, first=2)
+    told = capsys.readouterr().out.splitlines()
+    Teller(for_scripts=True).result(found, 1, 2, first=2)
+    answer = json.loads(capsys.readouterr().out)
+
+    assert told[2:] == [
+        "they differ",
+        "1,200 customers only in generation 1",
+        "  shop c0",
+        "  shop c1",
+        "  and 1,198 more (--first)",
+    ]
+    assert answer["equal"] is False
+    assert answer["customers"]["only_running"] == {"count": 1200, "first": ["shop|c0", "shop|c1"]}
+    assert answer["running"]["customers"] == 1200
+
+
+def test_progress_is_told_once_and_not_to_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    made = Progress({"resolve": 12_000, "graph": 0}, 3_000, 1_500.0)
+
+    for teller in (Teller(for_scripts=False), Teller(for_scripts=True)):
+        teller.progress(made)
+        teller.progress(made)
+
+    assert capsys.readouterr().out == (
+        "3,000 events folded; still to read: resolve 12,000, graph 0; 1,500 events/s\n"
+    )
+
+
+def test_one_home_is_rebuilt_by_one_command_at_a_time(tmp_path: Path) -> None:
+    home = Settings(home=tmp_path)
+
+    with alone(home), pytest.raises(Misconfigured, match="is at work in this home"), alone(home):
+        pass
+    with alone(home):
+        pass
