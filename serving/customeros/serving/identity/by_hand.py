@@ -17,11 +17,9 @@ from customeros.processors.identity.by_hand import Change, Impossible
 from customeros.schemas.identity import Evidence, IdentityChange
 from customeros.serving.answers import Refused, answer
 from customeros.serving.identity.inquiry import Door
-from customeros.serving.identity.orders import read_order
+from customeros.serving.identity.orders import read_order, read_reason
 from customeros.serving.render import time_text
 
-_MAX_WHY_CHARACTERS: Final = 500
-_MAX_BY_CHARACTERS: Final = 100
 _EFFECTIVE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 0.02
 
@@ -165,11 +163,7 @@ def _change(one: IdentityChange, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _new_change(kind: str, by: str, text: str) -> Change:
-    if not text.strip() or len(text) > _MAX_WHY_CHARACTERS or len(by) > _MAX_BY_CHARACTERS:
-        raise Refused(
-            400, "malformed_order", f"say why, in at most {_MAX_WHY_CHARACTERS} characters"
-        )
-    return Change(f"{kind}-{secrets.token_hex(5)}", by, text.strip(), _now())
+    return Change(f"{kind}-{secrets.token_hex(5)}", by, read_reason(text, by), _now())
 
 
 def _now() -> int:

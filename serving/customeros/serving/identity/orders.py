@@ -10,6 +10,8 @@ from starlette.requests import Request
 from customeros.serving.answers import Refused
 
 _MAX_BODY_BYTES: Final = 256 * 1024
+_MAX_WHY_CHARACTERS: Final = 500
+_MAX_BY_CHARACTERS: Final = 100
 _Order = TypeVar("_Order", bound=msgspec.Struct)
 
 
@@ -28,6 +30,20 @@ async def read_order(request: Request, kind: type[_Order]) -> _Order:
     except msgspec.DecodeError:
         fields = ", ".join(kind.__struct_fields__)
         raise Refused(400, "malformed_order", f"send a JSON object with {fields}") from None
+
+
+def read_reason(why: str, by: str) -> str:
+    """
+    *why* something is done, without what surrounds it.
+
+    Raises:
+        Refused: 400, nothing is said, or too much; or *by* is no name.
+    """
+    if not why.strip() or len(why) > _MAX_WHY_CHARACTERS or len(by) > _MAX_BY_CHARACTERS:
+        raise Refused(
+            400, "malformed_order", f"say why, in at most {_MAX_WHY_CHARACTERS} characters"
+        )
+    return why.strip()
 
 
 def read_limit(request: Request, *, usual: int, most: int) -> int:
