@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -15,12 +15,15 @@ import pytest
 from customeros.ops.digest import read_digest
 from customeros.ops.replay.decisions import tell
 from customeros.runtime.clients import producer
+from customeros.runtime.generation import in_force
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 from customeros.runtime.stack.processes import environment
 from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import EVENT
 from customeros.schemas.event import Event
+from customeros.schemas.identifier import Identifier, identifier_key
+from customeros.schemas.identity import Cut, Evidence, EvidenceKind
 from customeros.schemas.topics import EVENTS, topic_key
 from support.collecting import ask
 from support.histories import WORKSPACE
@@ -56,7 +59,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WholeStack]:
         yield running
 
 
-def _produce(settings: Settings, events: list[Event] | tuple[Event, ...] | Any) -> None:
+def _produce(settings: Settings, events: Iterable[Event]) -> None:
     sending = producer(settings)
     for event in events:
         key = topic_key(WORKSPACE, event.identifier_keys[0])
@@ -144,3 +147,44 @@ def test_a_rebuild_survives_kill_9_says_the_same_and_takes_over(stack: WholeStac
         what="ClickHouse has them",
         seconds=_ARRIVAL_SECONDS,
     )
+    refused = stack.run("replay", "drop", "2", "--yes")
+    assert (refused.returncode, "is in force" in refused.stderr) == (78, True)
+
+    assert "generation 1 is in force" in _ran(stack, "replay", "switch", "1")
+    _known(stack, "user_id:ada", 3)
+    _send(stack, "ada", 4)
+    _known(stack, "user_id:ada", 4)
+    assert not any(stack.restarts().values())
+    _ran(stack, "replay", "drop", "2", "--yes")
+    assert [g["generation"] for g in _generations(stack)] == [1]
+
+
+def test_a_rebuild_that_differs_is_told_by_name_and_takes_nothing_over(stack: WholeStack) -> None:
+    """As if other code or other rules had kept two identifiers apart."""
+    _send(stack, "bob", 1, anonymousId="laptop")
+    bob = _known(stack, "user_id:bob", 1)["customer_id"]
+    _ran(stack, "replay", "seed", "2")
+    secret = read_secrets(stack.settings).workspace_key("default")
+    user, laptop = (
+        identifier_key(secret, Identifier(kind, value))
+        for kind, value in (("user_id", "bob"), ("anonymous_id", "laptop"))
+    )
+    planted = Cut(cut_id="x", version=1, on=True, left=(user,), right=(laptop,), by="x", why="x")
+    cut = Evidence(workspace="default", kind=EvidenceKind.CUT, cut=planted)
+    tell(stack.settings.of(2), [cut])
+
+    told = json.loads(_ran(stack, "replay", "--switch", "--json", code=1))
+
+    assert (told["equal"], told["running"]["generation"]) == (False, 1)
+    assert told["customers"]["other"] == {"count": 1, "first": [f"default|{bob}"]}
+    assert told["customers"]["only_rebuilt"]["count"] == 1
+    assert told["identifiers"]["only_running"]["count"] == 1
+    assert in_force(stack.settings.home) == 1
+    _ran(stack, "replay", "drop", "2", "--yes")
+
+
+def _generations(stack: WholeStack) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(_ran(stack, "replay", "status", "--json"))[
+        "generations"
+    ]
+    return found

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from typer.testing import CliRunner
 
+from customeros.ops.cli import app
 from customeros.ops.digest import Facts
 from customeros.ops.replay.comparing import compare
 from customeros.ops.replay.decisions import unerased, untold
 from customeros.ops.replay.generations import alone
 from customeros.ops.replay.settling import Progress
 from customeros.ops.replay.telling import Teller
+from customeros.ops.variables import unknown_variables
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream.memory import InMemoryPipeline
@@ -23,6 +27,8 @@ from customeros.schemas.identity import Assignment, EvidenceKind, IdentityChange
 from customeros.schemas.topics import CHANGES
 from support.promises import History, histories
 from support.whole_pipeline import a_pipeline, fingerprint, happen, live
+
+_PAGE = Path(__file__).parents[2] / "docs" / "replay.md"
 
 
 def _changes(pipeline: InMemoryPipeline) -> dict[bytes, IdentityChange]:
@@ -89,6 +95,24 @@ def test_what_was_erased_is_erased_in_the_rebuild_too() -> None:
     assert told.erase is not None
     assert (told.erase.key, told.erase.epoch) == ("k", 2)
     assert not list(unerased({b"shop/k": said}, {b"shop/k": said}))
+
+
+def test_its_page_names_commands_that_are_there() -> None:
+    """With their options."""
+    blocks = re.findall(r"```bash\n(.*?)```", _PAGE.read_text(), re.DOTALL)
+    lines = [line.split() for line in "".join(blocks).splitlines()]
+    commands = [words[1:] for words in lines if words[0] == "customeros"]
+
+    assert len(commands) > 5
+    for words in commands:
+        names = [word for word in words if word.isalpha()]
+        helped = CliRunner().invoke(app, [*names, "--help"], env={"COLUMNS": "200"})
+        assert helped.exit_code == 0, words
+        assert all(word in helped.output for word in words if word.startswith("-")), words
+    others = [words for words in lines if words[0] != "customeros"]
+    assert all(words[0] == "export" for words in others)
+    said = dict(words[1].split("=") for words in others)
+    assert unknown_variables(said) == []
 
 
 def test_differences_are_told_by_name() -> None:

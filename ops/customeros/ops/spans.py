@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeVar
 
@@ -18,6 +19,8 @@ T = TypeVar("T")
 
 ANSWER_SECONDS: Final = 10.0
 _CHUNK: Final = 1_000
+_PATIENCE_SECONDS: Final = 30.0
+_RETRY_SECONDS: Final = 0.25
 
 # A topic's name on the broker and a partition of it.
 Place = tuple[str, int]
@@ -52,6 +55,23 @@ def spans(settings: Settings, topics: Iterable[Topic]) -> dict[Place, Span]:
     except (KafkaException, KeyError) as error:
         raise Unavailable("kafka") from error
     return {(p.topic, p.partition): Span(offsets[0][p], offsets[1][p]) for p in places}
+
+
+def patiently(ask: Callable[[], T]) -> T:
+    """
+    What *ask* answers; a broker that is about to make a topic or a coordinator is asked again.
+
+    Raises:
+        Unavailable: it does not answer.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return ask()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_SECONDS)
 
 
 def read(settings: Settings, wanted: Mapping[Place, Span]) -> Iterator[Message]:

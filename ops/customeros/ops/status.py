@@ -16,6 +16,7 @@ from customeros.ops.lag import stage_lags
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.runtime.stack import supervisor
+from customeros.schemas.topics import FIRST_GENERATION
 
 _POLL_SECONDS: Final = 0.25
 # Freshness is told over the newest events.
@@ -50,7 +51,7 @@ def show_status(settings: Settings, *, wait_seconds: float, as_json: bool) -> in
         time.sleep(_POLL_SECONDS)
         picture = look(settings)
     if as_json:
-        typer.echo(json.dumps(_facts(picture)))
+        typer.echo(json.dumps(_facts(picture, settings)))
     else:
         _print(picture, settings)
     return 0 if picture.ready else 1
@@ -91,11 +92,12 @@ def read_freshness(settings: Settings) -> Freshness | None:
     return Freshness(milliseconds[0] / 1000, milliseconds[1] / 1000) if count else None
 
 
-def _facts(picture: Picture) -> dict[str, Any]:
+def _facts(picture: Picture, settings: Settings) -> dict[str, Any]:
     return {
         "ready": picture.ready,
         "running": picture.stack.running,
         "pid": picture.stack.pid,
+        "generation": settings.build,
         "processes": [
             {
                 "name": health.process.name,
@@ -131,6 +133,8 @@ def _print(picture: Picture, settings: Settings) -> None:
             "" if lag is None else f"{lag:,}",
         )
     console.print(table)
+    if settings.build != FIRST_GENERATION:
+        console.print(f"generation {settings.build} is in force")
     if picture.freshness:
         p50, p99 = picture.freshness
         console.print(f"accepted → in ClickHouse, newest events: p50 {p50:.2f} s, p99 {p99:.2f} s")

@@ -16,9 +16,10 @@ from customeros.ops.lag import READS, stage_lags
 from customeros.ops.replay.building import Stopped, with_workers
 from customeros.ops.replay.decisions import hand_over
 from customeros.ops.replay.generations import alone, drop, generations, missed, missed_sentence
-from customeros.ops.replay.settling import Unsettled, patiently, settle
+from customeros.ops.replay.settling import Unsettled, settle
 from customeros.ops.replay.switching import switch
 from customeros.ops.replay.telling import Teller, beginning
+from customeros.ops.spans import patiently
 from customeros.ops.stages import STAGES
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.generation import in_force

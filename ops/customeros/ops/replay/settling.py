@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple, TypeVar
+from typing import Final, NamedTuple
 
 from customeros.ops.digest import COMPARED, read_facts
 from customeros.ops.lag import READS, stage_lags, unread
 from customeros.ops.replay.comparing import Comparison, compare
 from customeros.ops.replay.decisions import hand_over
-from customeros.ops.spans import Place, Span, spans
+from customeros.ops.spans import Place, Span, patiently, spans
 from customeros.ops.stages import STAGES
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.schemas.topics import CHANGES, EVENTS
 
-T = TypeVar("T")
-
 _LOOK_SECONDS: Final = 1.0
-_ANSWER_SECONDS: Final = 30.0
 # All that moves while anything is folded; dead letters are of both.
 _WATCHED: Final = tuple(
     dict.fromkeys((*(topic for stage in STAGES for topic in READS[stage]), *COMPARED, CHANGES))
@@ -83,23 +79,6 @@ def settle(
         if now - since > patience:
             raise Unsettled(_unsettled(running, rebuilt, patience, left))
         wait(_LOOK_SECONDS)
-
-
-def patiently(ask: Callable[[], T]) -> T:
-    """
-    What *ask* answers; a broker that is about to make a topic or a coordinator is asked again.
-
-    Raises:
-        Unavailable: it does not answer.
-    """
-    deadline = time.monotonic() + _ANSWER_SECONDS
-    while True:
-        try:
-            return ask()
-        except Unavailable:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(_LOOK_SECONDS / 4)
 
 
 def _at_rest(running: Settings, rebuilt: Settings) -> dict[Place, Span] | None:
