@@ -16,9 +16,11 @@ from benchmarks.engine import measure_engine
 from benchmarks.latency import measure_latency
 from benchmarks.lines import count_lines
 from benchmarks.machine import facts
+from benchmarks.recovery import measure_recovery
 from benchmarks.report import Section, median_of, show, write_json
 from benchmarks.rig import running_servers
 from benchmarks.stages import measure_stages
+from benchmarks.supernode import measure_supernode
 from benchmarks.whole import measure_whole
 
 
@@ -27,6 +29,8 @@ class Benchmark(StrEnum):
     WHOLE = "whole"
     ENGINE = "engine"
     LATENCY = "latency"
+    SUPERNODE = "supernode"
+    RECOVERY = "recovery"
     LOC = "loc"
     ALL = "all"
 
@@ -37,23 +41,33 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 @app.command()
 def main(
     which: Annotated[Benchmark, typer.Argument()] = Benchmark.ALL,
+    *,
     events: Annotated[int, typer.Option(help="Of each run.", min=100)] = 100_000,
     seconds: Annotated[float, typer.Option(help="Of the latency benchmark.", min=1)] = 30,
+    identifiers: Annotated[
+        int, typer.Option(help="Of the supernode and recovery benchmarks.", min=100)
+    ] = 100_000,
     runs: Annotated[int, typer.Option(help="Of each benchmark; medians are told.", min=1)] = 1,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to FILE.")] = None,
 ) -> None:
     """Measure what an event costs; see docs/benchmarks.md."""
     measured = facts()
-    sections = list(_measure(which, events=events, seconds=seconds, runs=runs))
+    sections = list(
+        _measure(which, events=events, seconds=seconds, identifiers=identifiers, runs=runs)
+    )
     show(sections, measured)
     if json:
         write_json(json, sections, measured)
 
 
-def _measure(which: Benchmark, *, events: int, seconds: float, runs: int) -> Iterator[Section]:
+def _measure(
+    which: Benchmark, *, events: int, seconds: float, identifiers: int, runs: int
+) -> Iterator[Section]:
     wanted = set(Benchmark) if which is Benchmark.ALL else {which}
     numbers = range(1, runs + 1)
-    if wanted - {Benchmark.LOC}:
+    if Benchmark.SUPERNODE in wanted:
+        yield median_of([measure_supernode(sharing=identifiers) for _ in numbers])
+    if wanted - {Benchmark.LOC, Benchmark.SUPERNODE}:
         with running_servers() as servers:
             for benchmark, measure in (
                 (Benchmark.STAGES, measure_stages),
@@ -64,6 +78,10 @@ def _measure(which: Benchmark, *, events: int, seconds: float, runs: int) -> Ite
                     yield median_of([measure(servers, events=events, run=n) for n in numbers])
             if Benchmark.LATENCY in wanted:
                 yield median_of([measure_latency(servers, seconds=seconds, run=n) for n in numbers])
+            if Benchmark.RECOVERY in wanted:
+                yield median_of(
+                    [measure_recovery(servers, identifiers=identifiers, run=n) for n in numbers]
+                )
     if Benchmark.LOC in wanted:
         yield count_lines()
 

@@ -47,6 +47,15 @@ def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(tmp_path: P
     assert list((tmp_path / "temporary").iterdir()) == []
 
 
+def test_a_value_that_many_share_keeps_records_small_and_ordinary_events_quiet() -> None:
+    from benchmarks.supernode import measure_supernode
+
+    *rows, largest = measure_supernode(sharing=500).rows
+
+    assert [row["evidence"] for row in rows] == [0, 500, 500, 0, 0]
+    assert 0 < int(largest["bytes"]) < 256_000
+
+
 def test_what_was_measured_says_where_and_of_what(tmp_path: Path) -> None:
     measured = run_benchmarks(tmp_path, "loc")
 

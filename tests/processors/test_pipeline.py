@@ -13,11 +13,19 @@ from customeros.schemas.codec import RESOLVED_EVENT
 from customeros.schemas.customer import Status
 from customeros.schemas.identifier import Identifier, IdentifierRules, IdentifierType
 from customeros.schemas.identity import Cut, Evidence, EvidenceKind
-from customeros.schemas.topics import RESOLVED
+from customeros.schemas.topics import ASSIGNMENTS, CHANGES, EVIDENCE, LINKS, RESOLVED, SIGHTINGS
 from support.histories import NOON, WORKSPACE, an_event, an_order, key_of
 from support.offline import Offline
 from support.promises import an_erasure, by_priority
-from support.whole_pipeline import RULES, a_pipeline, check, check_all_along, happen, newest
+from support.whole_pipeline import (
+    RULES,
+    a_pipeline,
+    check,
+    check_all_along,
+    happen,
+    newest,
+    resolved,
+)
 
 SEEDS = st.integers(0, 2**32)
 CROWDED_TYPES = {
@@ -48,6 +56,34 @@ def test_a_crowd_is_told_apart_in_any_order(
     pipeline.run(order)
 
     check(pipeline, Offline(events, CROWDED))
+
+
+def test_a_thousand_events_of_what_is_known_tell_the_graph_nothing() -> None:
+    """In the steady state it is not even read: no evidence, no sighting, nothing of the graph's."""
+    order = random.Random(3)
+    people = [
+        [
+            Identifier("user_id", f"u{number}"),
+            Identifier("email", f"{number}@x.example"),
+            Identifier("anonymous_id", f"browser {number}"),
+        ]
+        for number in range(20)
+    ]
+    pipeline = a_pipeline(4)
+    named = [by_priority(order.sample(person, 3)) for person in people]
+    happen(pipeline, [an_event(f"first {n}", ids) for n, ids in enumerate(named)])
+    pipeline.run(order)
+    topics = (EVIDENCE, SIGHTINGS, ASSIGNMENTS, LINKS, CHANGES)
+    before = [len(pipeline.records(topic)) for topic in topics]
+
+    known = [named[n % 20][: order.randint(1, 3)] for n in range(1_000)]
+    happen(
+        pipeline, [an_event(f"e{n}", ids, occurred_at=NOON + 1 + n) for n, ids in enumerate(known)]
+    )
+    pipeline.run(order)
+
+    assert [len(pipeline.records(topic)) for topic in topics] == before
+    assert resolved(pipeline) == 1_020
 
 
 def test_an_account_that_takes_another_s_place_is_never_shown_beside_it() -> None:
