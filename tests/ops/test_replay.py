@@ -6,6 +6,7 @@ import json
 import random
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,10 +14,10 @@ from typer.testing import CliRunner
 
 from customeros.ops.cli import app
 from customeros.ops.digest import Facts
-from customeros.ops.replay.comparing import compare
+from customeros.ops.replay.comparing import Comparison, compare
 from customeros.ops.replay.decisions import unerased, untold
 from customeros.ops.replay.generations import alone
-from customeros.ops.replay.settling import Progress
+from customeros.ops.replay.settling import Progress, Unsettled, settle
 from customeros.ops.replay.telling import Teller
 from customeros.ops.variables import unknown_variables
 from customeros.runtime.errors import Misconfigured
@@ -170,3 +171,71 @@ def test_one_home_is_rebuilt_by_one_command_at_a_time(tmp_path: Path) -> None:
         pass
     with alone(home):
         pass
+
+
+class _Platform:
+    """
+    Two generations as `settle` sees them.
+
+    Args:
+        lags: at each look, the last one for ever. restless: looks at which something moves.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, lags: list[int], restless: int) -> None:
+        self.lags = lags
+        self.restless = restless
+        self.undecided = 1
+        self.clock = 0.0
+        place = "customeros.ops.replay.settling."
+        monkeypatch.setattr(place + "stage_lags", self._lags)
+        monkeypatch.setattr(place + "_folded", lambda _: 10)
+        monkeypatch.setattr(
+            place + "hand_over", lambda *_: self.handed.pop(0) if self.handed else 0
+        )
+        monkeypatch.setattr(place + "_at_rest", self._at_rest)
+        monkeypatch.setattr(place + "read_facts", lambda *_: Facts({}, {}, {}))
+        monkeypatch.setattr(place + "time", SimpleNamespace(monotonic=lambda: self.clock))
+
+    def settle(self) -> Comparison:
+        one = Settings()
+        return settle(one, one.of(2), patience=30, show=lambda _: None, wait=self._wait)
+
+    def _lags(self, *_: object) -> dict[str, int]:
+        return {"resolve": self.lags.pop(0) if len(self.lags) > 1 else self.lags[0]}
+
+    def _hand_over(self, *_: object) -> int:
+        handed, self.undecided = self.undecided, 0
+        return handed
+
+    def _at_rest(self, *_: object) -> dict[object, object] | None:
+        self.restless -= 1
+        return {} if self.restless < 0 else None
+
+    def _wait(self, seconds: float) -> None:
+        self.clock += seconds
+
+
+def test_both_are_compared_when_nothing_is_left_nothing_was_decided_and_nothing_moves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    platform = _Platform(monkeypatch, lags=[9, 3, 0], restless=2)
+
+    assert platform.settle().equal
+    assert (platform.undecided, platform.clock) == (0, 5.0)
+
+
+def test_where_traffic_never_rests_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the rebuild is a little behind at every look."""
+    for lags, restless in (([0], 10**6), ([9, 5, 7], 0)):
+        platform = _Platform(monkeypatch, lags=lags, restless=restless)
+
+        with pytest.raises(Unsettled, match=r"let the senders, or the collector, pause"):
+            platform.settle()
+
+        assert 30 < platform.clock < 40
+
+
+def test_a_rebuild_that_comes_nearer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform = _Platform(monkeypatch, lags=list(range(500, -1, -1)), restless=0)
+
+    assert platform.settle().equal

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 from customeros.ops.replay.decisions import hand_over, hand_over_unfolded
+from customeros.ops.spans import patiently
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.generation import in_force, put_in_force
 from customeros.runtime.settings import GENERATION_VARIABLE, Settings
@@ -36,14 +38,16 @@ def switch(givers: Iterable[Settings], to: Settings) -> bool:
     """
     others = tuple(givers)
     for giver in others:
-        hand_over(giver, to)
+        patiently(partial(hand_over, giver, to))
     since, changed = time.time(), in_force(to.home) != to.build
     put_in_force(to.home, to.build)
     followed = supervisor.status(to).running and GENERATION_VARIABLE not in os.environ
     if followed:
         _wait_for_api(to, since if changed else 0.0)
     for giver in others:
-        hand_over_unfolded(giver, to)
+        # Once more: now nobody decides or folds anything there any more.
+        patiently(partial(hand_over, giver, to))
+        patiently(partial(hand_over_unfolded, giver, to))
     publish(to)
     return followed
 

@@ -9,6 +9,7 @@ import typer
 
 from customeros.ops.replay.comparing import Comparison, Differences
 from customeros.ops.replay.settling import Progress
+from customeros.ops.terminal import printable
 
 
 class Teller:
@@ -65,7 +66,7 @@ def _lines(found: Comparison, running: int, rebuilt: int, first: int) -> Iterato
         ):
             if names:
                 yield f"{len(names):,} {kind} {what}"
-                yield from (f"  {name.replace('|', ' ', 1)}" for name in names[:first])
+                yield from (f"  {printable(name.replace('|', ' ', 1))}" for name in names[:first])
                 if len(names) > first:
                     yield f"  and {len(names) - first:,} more (--first)"
 
