@@ -42,7 +42,7 @@ class Draft:
         self.edges: dict[Pair, Edge] = {}
         self.cuts: dict[str, Cut] = {}
         self.conflicts: dict[Pair, Conflict | None] = {}
-        self.joins: dict[Pair, Joined] = {}  # that were said or taken back
+        self.joins: dict[str, tuple[Pair, Joined]] = {}  # said or taken back, by change id
         self.quarantine: dict[str, bool] = {}  # who came into it, or out by erasure
         self.before: dict[str, str] = {}  # of each that moved, the customer it came from
         self.causes: dict[str, str] = {}
@@ -86,6 +86,12 @@ class Draft:
     def put_node(self, key: str, node: Node) -> None:
         self.nodes[key] = node
         self.changed_nodes[key] = None
+
+    def note_join(self, pair: Pair, said: Joined) -> None:
+        """A person says *said* of *pair*; of a change the newest word is told."""
+        _, known = self.joins.get(said.change_id, (pair, said))
+        if known.order <= said.order:
+            self.joins[said.change_id] = pair, said
 
     def put_edge(self, edge: Edge) -> None:
         self.edges[edge.pair] = edge

@@ -176,9 +176,12 @@ class Fold:
         )
         pair = pair_of(a.key, b.key)
         edge = draft.edges.get(pair) or Edge(*pair, a_epoch=a.epoch, b_epoch=b.epoch)
-        if edge.joined is not None and edge.joined.order >= said.order:
+        held = edge.joined
+        if held is not None and held.order >= said.order:
+            if held.change_id != said.change_id:
+                draft.note_join(pair, said)  # it is overruled already, and listed all the same
             return
-        draft.joins[pair] = said
+        draft.note_join(pair, said)
         draft.put_edge(replace(edge, joined=said))
         for mine, other in (pair, pair[::-1]):
             beside = {*nodes[mine].joined} - {other} | ({other} if join.on else set())
@@ -306,5 +309,5 @@ def _unseen(workspace: str, key: str) -> Node:
     return Node("", 0, NEVER + 1, "", own_customer(workspace, key, 0))
 
 
-def _order(cut: Cut) -> tuple[int, bool, tuple[str, ...], tuple[str, ...]]:
-    return cut.version, cut.on, cut.left, cut.right
+def _order(cut: Cut) -> tuple[int, bool, tuple[str, ...], tuple[str, ...], str]:
+    return cut.version, cut.on, cut.left, cut.right, cut.undone_by or ""

@@ -53,7 +53,7 @@ class Changes(NamedTuple):
     refusals: Mapping[Refusal, int]
     rejected: Sequence[Rejected]
     version: int
-    joins: Mapping[Pair, Joined]
+    joins: Sequence[tuple[Pair, Joined]]
     quarantine: Mapping[str, bool]
 
 
@@ -100,7 +100,7 @@ def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Ch
         refusals=fold.refusals,
         rejected=rejected,
         version=draft.version,
-        joins=draft.joins,
+        joins=list(draft.joins.values()),
         quarantine=draft.quarantine,
     )
 

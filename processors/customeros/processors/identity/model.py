@@ -74,9 +74,10 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ends: tuple[Endpoint, ...] = ()
 
     @property
-    def order(self) -> tuple[int, int, int, bool, str, int]:
+    def order(self) -> tuple[int, int, int, bool, str, int, str]:
         """What was said of a later epoch holds, then what has the higher version."""
-        return self.a_epoch, self.b_epoch, self.version, self.on, self.change_id, self.made_at
+        last = self.on, self.change_id, self.made_at, self.undone_by or ""
+        return self.a_epoch, self.b_epoch, self.version, *last
 
 
 class Edge(msgspec.Struct, frozen=True, array_like=True, gc=False):
