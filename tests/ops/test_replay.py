@@ -189,9 +189,7 @@ class _Platform:
         place = "customeros.ops.replay.settling."
         monkeypatch.setattr(place + "stage_lags", self._lags)
         monkeypatch.setattr(place + "_folded", lambda _: 10)
-        monkeypatch.setattr(
-            place + "hand_over", lambda *_: self.handed.pop(0) if self.handed else 0
-        )
+        monkeypatch.setattr(place + "hand_over", self._hand_over)
         monkeypatch.setattr(place + "_at_rest", self._at_rest)
         monkeypatch.setattr(place + "read_facts", lambda *_: Facts({}, {}, {}))
         monkeypatch.setattr(place + "time", SimpleNamespace(monotonic=lambda: self.clock))
