@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -41,6 +42,24 @@ def test_a_scan_is_of_the_time_of_its_call(store: Store) -> None:
     store.write({b"a": b"2", b"b": None, b"c": b"2"}, Position(2))
 
     assert list(found) == [(b"a", b"1"), (b"b", b"1")]
+
+
+def test_a_scan_ends_with_its_prefix_however_many_are_read_beside_it(store: Store) -> None:
+    """RocksDB's iterator points to a bound that it does not keep, and ran on into what follows."""
+    order = random.Random(1)
+    names = (
+        letter * 20 + number.to_bytes(2, "big") * order.randint(1, 30)
+        for letter in (b"a", b"b", b"c")
+        for number in range(200)
+    )
+    store.write({key: b"v" * order.choice((0, 8, 30, 8_000)) for key in names}, Position(1))
+
+    for length in range(1, 21):
+        prefix = b"b" * length
+        for found in [store.scan(prefix) for _ in range(5)]:
+            keys = [key for key, _ in found]
+            assert len(keys) == 200
+            assert all(key.startswith(prefix) for key in keys)
 
 
 def test_a_prefix_of_ff_has_no_end(store: Store) -> None:

@@ -55,9 +55,7 @@ class RocksStore:
         if (end := after(prefix)) is not None:
             options.set_iterate_upper_bound(end)
         found: Iterator[tuple[bytes, bytes]] = self._db.items(from_key=prefix, read_opt=options)
-        if _POSITION.startswith(prefix):
-            return (entry for entry in found if entry[0] != _POSITION)
-        return found
+        return _within(options, found)
 
     def write(self, writes: Mapping[bytes, bytes | None], position: Position) -> None:
         batch = rocksdict.WriteBatch(raw_mode=True)
@@ -117,3 +115,17 @@ def _open(path: Path, cache_bytes: int) -> Any:
     blocks.set_bloom_filter(_BLOOM_BITS, False)
     options.set_block_based_table_factory(blocks)
     return rocksdict.Rdict(str(path), options)
+
+
+def _within(
+    options: rocksdict.ReadOptions, found: Iterator[tuple[bytes, bytes]]
+) -> Iterator[tuple[bytes, bytes]]:
+    """
+    The entries of an iterator, whose options stay alive as long.
+
+    It only points to the bound in them: without them it ends where freed memory happens to say.
+    """
+    for entry in found:
+        if entry[0] != _POSITION:
+            yield entry
+    del options
