@@ -1,9 +1,8 @@
 """
 What several identifiers say of one organisation, added up; any order, any grouping, the same.
 
-So an organisation of many may be kept as the totals of 256 buckets of its customers and of 16
-groups of these: a change then costs one bucket's identifiers, 16 buckets and 16 groups, and not
-everybody.
+So an organisation of many may be kept as a tree of totals over 4,096 buckets of its customers: a
+change then costs one bucket's identifiers and 16 totals of each level, and not everybody.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from customeros.processors.profile.standing import merged
 
 M = TypeVar("M", First, TraitMark)
 
+LEVELS: Final = 3
 _FAN_OUT: Final = 16
 MEMBERS: Final = 100
 
@@ -86,8 +86,9 @@ NOTHING: Final = Total()
 
 
 def bucket_of(customer_id: str) -> bytes:
-    """Group and bucket, a byte each, in which all identifiers of a customer are."""
-    return bytes(divmod(crc32(customer_id.encode()) % _FAN_OUT**2, _FAN_OUT))
+    """The way to the bucket with all identifiers of a customer: a byte for each level."""
+    hashed = crc32(customer_id.encode())
+    return bytes(hashed // _FAN_OUT**level % _FAN_OUT for level in range(LEVELS))
 
 
 def total_of(held: Mapping[str, Held]) -> Total:
@@ -109,7 +110,7 @@ def total_of(held: Mapping[str, Held]) -> Total:
         len(members),
         _last_seen(members),
         _untimed(merge(part.profile for part in parts)),
-        newest((), _entries(held.values()), TIMELINE_ENTRIES),
+        _entries(held.values()),
         _greatest(part.closed for part in parts),
         _greatest(part.parent for part in parts),
     )
@@ -139,18 +140,21 @@ def _rank(member: MemberMark) -> tuple[int, str]:
     return member.last_at, member.customer_id
 
 
-def _entries(held: Iterable[Held]) -> Iterable[EntryMark]:
-    for each in held:
-        for mark in each.part.profile.timeline:
-            yield EntryMark(
-                mark.occurred_at,
-                mark.event_id,
-                mark.source,
-                mark.family,
-                mark.name,
-                mark.ref,
-                each.customer_id,
-            )
+def _entries(held: Iterable[Held]) -> tuple[EntryMark, ...]:
+    marks = [(mark, one.customer_id) for one in held for mark in one.part.profile.timeline]
+    marks.sort(reverse=True)
+    return tuple(
+        EntryMark(
+            mark.occurred_at,
+            mark.event_id,
+            mark.source,
+            mark.family,
+            mark.name,
+            mark.ref,
+            customer,
+        )
+        for mark, customer in marks[:TIMELINE_ENTRIES]
+    )
 
 
 def _untimed(profile: Profile) -> Profile:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from customeros.processors.accounts.model import PartChange
-from customeros.processors.accounts.total import Held, Total, added, bucket_of, total_of
+from customeros.processors.accounts.total import LEVELS, Held, Total, added, bucket_of, total_of
 from customeros.runtime.stream import State, Table, struct_table
 
 # So many parts are added up each time; more than that are kept as totals.
 _CROWD: Final = 32
-_BUCKET_BYTES: Final = 2
 
 
 def text_table(name: str) -> Table[str]:
@@ -18,14 +17,13 @@ def text_table(name: str) -> Table[str]:
     return Table(name, str.encode, bytes.decode)
 
 
-# An account's row is 16 bytes, a bucket is two, and the first of them is its group.
+# An account's row is 16 bytes, a bucket one for each level.
 # By row and identifier key: whose the identifier is.
 OWNERS: Final = text_table("account_owner")
 # By row, bucket and identifier key.
 PARTS: Final = struct_table("account_part", Held)
-# Of the crowded, by row and bucket, and by row and group.
-BUCKETS: Final = struct_table("account_bucket", Total)
-GROUPS: Final = struct_table("account_group", Total)
+# Of the crowded: by row, level and as much of a bucket's way.
+TOTALS: Final = struct_table("account_total", Total)
 
 
 class Parts:
@@ -74,10 +72,11 @@ class Parts:
             self.crowded = True
             self._changed = set(self._buckets)
         for bucket in sorted(self._changed):
-            self._keep_total(BUCKETS, bucket, total_of(self._buckets[bucket]))
-        for group in sorted({bucket[:1] for bucket in self._changed}):
-            self._keep_total(GROUPS, group, self._added(BUCKETS, group))
-        return self._added(GROUPS, b"")
+            self._keep_total(bucket, total_of(self._buckets[bucket]))
+        for level in range(LEVELS - 1, 0, -1):
+            for place in sorted({bucket[:level] for bucket in self._changed}):
+                self._keep_total(place, self._added(place))
+        return self._added(b"")
 
     def _held(self, customer_id: str) -> dict[str, Held]:
         """The parts of the customer's bucket, by identifier key."""
@@ -94,8 +93,8 @@ class Parts:
         self._loaded = True
         for key, held in self._state.scan(PARTS, self._row + bucket):
             place = key[len(self._row) :]
-            parts = self._buckets.setdefault(place[:_BUCKET_BYTES], {})
-            parts[place[_BUCKET_BYTES:].decode()] = held
+            parts = self._buckets.setdefault(place[:LEVELS], {})
+            parts[place[LEVELS:].decode()] = held
 
     def _keep(self, customer_id: str, nid: str, held: Held | None) -> None:
         parts = self._held(customer_id)
@@ -109,11 +108,14 @@ class Parts:
             parts[nid] = held
             self._state.put(PARTS, place, held)
 
-    def _added(self, table: Table[Total], place: bytes) -> Total:
-        return added(total for _, total in self._state.scan(table, self._row + place))
+    def _added(self, place: bytes) -> Total:
+        """The total of what is one level below *place*."""
+        below = bytes((len(place) + 1,)) + place
+        return added(total for _, total in self._state.scan(TOTALS, self._row + below))
 
-    def _keep_total(self, table: Table[Total], place: bytes, total: Total) -> None:
+    def _keep_total(self, place: bytes, total: Total) -> None:
+        row = self._row + bytes((len(place),)) + place
         if total.parts:
-            self._state.put(table, self._row + place, total)
+            self._state.put(TOTALS, row, total)
         else:
-            self._state.delete(table, self._row + place)
+            self._state.delete(TOTALS, row)
