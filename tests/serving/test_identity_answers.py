@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from starlette.testclient import TestClient
 
@@ -255,6 +256,35 @@ def test_a_join_makes_two_customers_one_and_can_be_undone_once(
     assert back.version > said.version
     assert again["effective"] is True
     assert third.json()["error"]["code"] == "already_undone"
+
+
+def test_of_each_change_is_told_what_has_become_of_it(client: TestClient, world: World) -> None:
+    """Also where two people said something at once, and only one of the two words can hold."""
+
+    def fates() -> dict[str, tuple[str, str]]:
+        made = client.get("/v1/identity/changes").json()["changes"]
+        return {one["change_id"]: (one["fate"], one["in_the_way"]) for one in made}
+
+    ends = {"a": ADA, "b": "email:lovelace@example.com"}
+    joined = order(client, "join", **ends, why="maiden name").json()["change_id"]
+    (told,) = world.told
+    assert told.join is not None
+    pair = tuple(point.key for point in (told.join.a, told.join.b))
+
+    def linked(**facts: Any) -> None:
+        a, b = sorted(pair)
+        usual = a_link("user_id:ada", "email:lovelace@example.com", **facts)
+        world.link(msgspec.structs.replace(usual, a=a, b=b))
+
+    linked(change_id=joined)
+    assert fates() == {joined: ("in_force", "")}
+    linked(change_id=joined, refused="cut", detail="refuse-1")
+    assert fates() == {joined: ("refused", "refuse-1")}
+    linked(change_id="join-later")
+    assert fates() == {joined: ("overruled", "")}
+    linked(change_id=joined)
+    order(client, "undo", change_id=joined)
+    assert fates() == {joined: ("undone", "")}
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def conflicts(
 
 @app.command()
 def changes(as_json: Json = False) -> None:
-    """Splits and joins by hand, newest first, with the ids that `undo` takes."""
+    """What people changed, newest first, its fate, and the ids that `undo` takes."""
     found = _ask("identity/changes")
     if as_json:
         _print_json(found)
@@ -133,11 +133,23 @@ def changes(as_json: Json = False) -> None:
             f"{', '.join(one['left'])} | {', '.join(one['right'])}",
             one["by"],
             one["why"],
-            "in force" if one["on"] else f"undone by {one['undone_by']}",
+            _fate(one),
         )
         for one in found["changes"]
     ]
     _table(("id", "at", "identifiers", "by", "why", ""), rows, "no changes by hand")
+
+
+def _fate(one: dict[str, Any]) -> str:
+    match one["fate"]:
+        case "undone":
+            return f"undone by {one['undone_by']}"
+        case "refused":
+            return f"joins nobody: {one['in_the_way']}"
+        case "overruled":
+            return "overruled by a later word or an erasure"
+        case _:
+            return "in force"
 
 
 def change(what: str, order: dict[str, Any]) -> None:

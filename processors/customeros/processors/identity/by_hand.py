@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from customeros.processors.identity.fold import MAX_CUT_KEYS
 from customeros.processors.identity.model import NEVER
-from customeros.processors.identity.public import SPLIT
+from customeros.processors.identity.public import JOIN, SPLIT
 from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.why import Graph, other_end, parting, uniting
 from customeros.schemas.identity import (
@@ -173,6 +173,28 @@ def undo(made: IdentityChange, by: str, now: int, ends: Mapping[str, tuple[str, 
         undone_by=by,
     )
     return Evidence(workspace=made.workspace, kind=EvidenceKind.JOIN, join=back)
+
+
+def fate_of(graph: Graph, made: IdentityChange) -> tuple[str, str]:
+    """
+    What has become of *made*, and what is in its way if something is.
+
+    `in_force`; `undone`; `overruled`: a later word on the two, or the erasure of one, holds;
+    `refused`: a join that a limit (of a type), a split (its id) or a quarantine keeps from joining.
+    """
+    if not made.on:
+        return "undone", ""
+    if made.kind != JOIN:
+        return "in_force", ""
+    (a,), (b,) = made.left, made.right
+    link = next((one for one in graph.links(a) if b in (one.a, one.b)), None)
+    if link is None or link.change_id != made.change_id:
+        return "overruled", ""
+    if link.refused is not None:
+        return "refused", link.detail
+    if graph.quarantined(a) or graph.quarantined(b):
+        return "refused", Refusal.QUARANTINED.value
+    return "in_force", ""
 
 
 def endpoint(key: str, kind: str, epoch: int, first_seen_at: int = NEVER) -> Endpoint:

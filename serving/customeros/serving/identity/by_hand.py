@@ -13,10 +13,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from customeros.processors.identity import by_hand
-from customeros.processors.identity.by_hand import Change, Impossible
+from customeros.processors.identity.by_hand import Change, Impossible, fate_of
 from customeros.schemas.identity import Evidence, IdentityChange
 from customeros.serving.answers import Refused, answer
-from customeros.serving.identity.inquiry import Door
+from customeros.serving.identity.inquiry import Door, Inquiry
 from customeros.serving.identity.orders import read_order, read_reason
 from customeros.serving.render import time_text
 
@@ -55,7 +55,7 @@ class ByHandAnswers:
         asked = self._door.enter(request)
         made = self._know.changes.newest_first(asked.workspace.name)
         names = asked.names([key for one in made for key in (*one.left, *one.right)])
-        return answer({"changes": [_change(one, names) for one in made]})
+        return answer({"changes": [_change(asked, one, names) for one in made]})
 
     async def split(self, request: Request) -> Response:
         """`POST /v1/identity/split`."""
@@ -147,11 +147,14 @@ def _named(evidence: Evidence) -> tuple[str, int]:
     return evidence.join.change_id, evidence.join.version
 
 
-def _change(one: IdentityChange, names: Mapping[str, str]) -> dict[str, Any]:
+def _change(asked: Inquiry, one: IdentityChange, names: Mapping[str, str]) -> dict[str, Any]:
+    fate, detail = fate_of(asked.graph, one)
     return {
         "change_id": one.change_id,
         "kind": one.kind,
         "on": one.on,
+        "fate": fate,
+        "in_the_way": detail,
         "left": [names.get(key, f"({key})") for key in one.left],
         "right": [names.get(key, f"({key})") for key in one.right],
         "by": one.by,
