@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, MutableMapping
-from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from customeros.schemas.codec import CUSTOMER_STATE
-from customeros.schemas.customer import CustomerState
+from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.identifier import (
     DEFAULT_RULES,
     IdentifierRules,
@@ -20,6 +18,7 @@ from customeros.schemas.topics import ASSIGNMENTS
 from customeros.schemas.topics import CUSTOMER_STATE as STATES
 from customeros.sdk.livecopy import LiveCopy
 from customeros.sdk.lookup import Customers, Found
+from customeros.sdk.states import States
 
 
 class CustomerChange(NamedTuple):
@@ -29,7 +28,7 @@ class CustomerChange(NamedTuple):
     state: CustomerState | None
 
 
-class CustomerStates:
+class CustomerStates(States[CustomerState]):
     """
     A live copy of the customers of one workspace.
 
@@ -58,40 +57,12 @@ class CustomerStates:
         store: MutableMapping[bytes, bytes] | None = None,
     ) -> None:
         settings = {**(client or {}), "bootstrap.servers": bootstrap}
-        self.workspace = workspace
+        states = LiveCopy(topic_prefix + STATES.name, settings, store=store)
+        assignments = LiveCopy(topic_prefix + ASSIGNMENTS.name, settings)
+        super().__init__(workspace, CUSTOMER_STATE, states, assignments)
         self._key = workspace_key
         self._rules = rules
-        self._states = LiveCopy(topic_prefix + STATES.name, settings, store=store)
-        self._assignments = LiveCopy(topic_prefix + ASSIGNMENTS.name, settings)
-        self._customers = Customers(self._states, self._assignments)
-
-    def __enter__(self) -> Self:
-        self._states.start()
-        self._assignments.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._states.stop()
-        self._assignments.stop()
-
-    def wait_ready(self, timeout: float | None = None) -> bool:
-        """
-        Wait until all that was there at the start has been read; False after *timeout* seconds.
-
-        Raises:
-            LiveCopyFailed: it will never be.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        for copy in (self._states, self._assignments):
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            if not copy.wait_ready(left):
-                return False
-        return True
+        self._customers = Customers(states, assignments)
 
     def get(self, customer_id: str) -> CustomerState | None:
         """The customer's state; of one that was merged, the survivor's. None: unknown."""
@@ -114,7 +85,7 @@ class CustomerStates:
 
     def __iter__(self) -> Iterator[CustomerState]:
         """The active customers of this moment, in no order."""
-        return self._customers.active(self.workspace)
+        return (state for state in self._all() if state.status is Status.ACTIVE)
 
     def changes(self, *, from_start: bool = False) -> Iterator[CustomerChange]:
         """
@@ -122,17 +93,8 @@ class CustomerStates:
 
         Changes that pile up unread for one customer are one. *from_start*: all customers first.
         """
-        changes = self._states.changes(from_start=from_start)
-        try:
-            for key, value in changes:
-                if self._mine(key):
-                    state = None if value is None else CUSTOMER_STATE.decode(value)
-                    yield CustomerChange(key.partition(b"/")[2].decode(), state)
-        finally:
-            changes.close()
-
-    def _mine(self, key: bytes) -> bool:
-        return key.startswith(self.workspace.encode() + b"/")
+        for customer_id, state in self._changed(from_start=from_start):
+            yield CustomerChange(customer_id, state)
 
 
 def _state(found: Found | None) -> CustomerState | None:
