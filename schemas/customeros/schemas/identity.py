@@ -138,6 +138,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     Args:
         version: hybrid clock, ms; grows per identifier, so an older one is ignored.
         cause: the event id of the evidence that moved it.
+        limit: identifiers of its type that one customer could have then; 0: any number, -1: it
+            is not said.
     """
 
     workspace: str
@@ -147,6 +149,7 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     version: int
     epoch: int
     cause: str
+    limit: int = -1
 
 
 class Refusal(StrEnum):

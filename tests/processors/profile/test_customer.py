@@ -95,6 +95,19 @@ def test_two_user_ids_are_never_shown_together() -> None:
     assert state.metrics.money["EUR"].placed == 100
 
 
+def test_what_the_rules_of_the_last_assignment_allow_is_shown() -> None:
+    """Rules may have been adopted that the configuration does not say yet."""
+    eve = Identifier("user_id", "eve")
+    ada, allowed = a_member(version=1), a_member(identifier=eve, version=2)
+
+    def users(limit: int) -> list[str | None]:
+        state = state_of(ada=ada, eve=msgspec.structs.replace(allowed, limit=limit))
+        return [known.value for known in state.identifiers]
+
+    assert users(2) == users(0) == ["ada", "eve"]
+    assert users(1) == users(-1) == ["eve"]
+
+
 def test_a_refusal_counts_even_of_an_identifier_that_is_not_shown() -> None:
     """Consent never widens, not for a moment."""
     leaves = a_member(identifier=Identifier("user_id", "eve"), version=3, refuses="ads")

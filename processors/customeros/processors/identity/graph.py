@@ -96,7 +96,7 @@ def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Ch
         conflicts=draft.conflicts,
         clock=draft.version if moved or draft.changed_edges or draft.changed_cuts else None,
         rules=fold.rules if adopted else None,
-        assignments=[_assignment(draft, key, rules.workspace) for key in moved],
+        assignments=[_assignment(draft, key, fold.rules) for key in moved],
         refusals=fold.refusals,
         rejected=rejected,
         version=draft.version,
@@ -149,14 +149,15 @@ def _rules(text: str, workspace: str) -> Rules:
         raise _Malformed(str(problem)) from None
 
 
-def _assignment(draft: Draft, key: str, workspace: str) -> Assignment:
+def _assignment(draft: Draft, key: str, rules: Rules) -> Assignment:
     node = draft.nodes[key]
     return Assignment(
-        workspace=workspace,
+        workspace=rules.workspace,
         key=key,
         type=node.type,
         customer_id=node.customer,
         version=draft.version,
         epoch=node.epoch,
         cause=draft.causes[key],
+        limit=rules.limit(node.type) or 0,
     )

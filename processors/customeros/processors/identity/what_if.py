@@ -180,7 +180,8 @@ def _marks(evidence: Evidence, group: Group, now: Rules, then: Rules) -> Iterato
             yield "released"
         if key in then.blocked and key not in now.blocked:
             yield "blocked"
-        if then.degree(node.type) > now.degree(node.type) and evidence.overflown(key):
+        higher = other.quarantined and then.degree(node.type) > now.degree(node.type)
+        if higher and evidence.overflown(key):
             yield "unjudged"
 
 

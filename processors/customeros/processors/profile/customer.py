@@ -39,11 +39,17 @@ _DIGEST_BYTES: Final = 16
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One identifier's newest contribution, as the customer holds it."""
+    """
+    One identifier's newest contribution, as the customer holds it.
+
+    Args:
+        limit: of its type when it was assigned; 0: any number, -1: as the configuration has it.
+    """
 
     assignment_version: int
     sequence: int
     contribution: Contribution
+    limit: int = -1
 
 
 def customer_state(
@@ -125,7 +131,11 @@ def sealed(state: CustomerState) -> CustomerState:
 
 
 def shown_members(members: Mapping[str, Member], rules: IdentifierRules) -> Mapping[str, Member]:
-    """*members* without those that exceed a limit; of several, those assigned last stay."""
+    """
+    *members* without those that exceed a limit; of several, those assigned last stay.
+
+    The limit is that of the rules by which the last one was assigned.
+    """
     if len(members) < 2:
         return members
     by_type: dict[str, list[str]] = {}
@@ -133,9 +143,13 @@ def shown_members(members: Mapping[str, Member], rules: IdentifierRules) -> Mapp
         by_type.setdefault(member.contribution.type, []).append(nid)
     hidden: set[str] = set()
     for kind, nids in by_type.items():
-        limit = rules.type_of(kind).limit
-        if limit is not None and len(nids) > limit:
-            nids.sort(key=lambda nid: (-members[nid].assignment_version, nid))
+        if len(nids) < 2:
+            continue
+        nids.sort(key=lambda nid: (-members[nid].assignment_version, nid))
+        limit = members[nids[0]].limit
+        if limit < 0:
+            limit = rules.type_of(kind).limit or 0
+        if limit:
             hidden.update(nids[limit:])
     return {nid: member for nid, member in members.items() if nid not in hidden}
 

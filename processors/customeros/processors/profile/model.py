@@ -195,6 +195,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
         sequence: grows with each record of this identifier.
         contribution: None: the identifier is no (longer) member of this customer.
         moved_to: where it belongs now; None with no contribution: it was erased.
+        limit: as the assignment says it.
     """
 
     workspace: str
@@ -205,6 +206,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     sequence: int
     contribution: Contribution | None
     moved_to: str | None = None
+    limit: int = -1
 
 
 class Fact(NamedTuple):

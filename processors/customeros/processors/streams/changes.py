@@ -38,6 +38,7 @@ def moved(
         forgotten(known, assignment) if erased else known,
         customer_id=assignment.customer_id,
         assignment_version=assignment.version,
+        limit=assignment.limit,
     )
     outputs: list[Output] = []
     if not erased:
@@ -58,6 +59,7 @@ def forgotten(known: Known, assignment: Assignment) -> Known:
         epoch=assignment.epoch,
         erased_at=assignment.version,
         sequence=known.sequence,
+        limit=assignment.limit,
     )
 
 
@@ -80,6 +82,7 @@ def _change(
         known.sequence,
         contribution,
         moved_to,
+        known.limit,
     )
     value = encode_change(change)
     if contribution is not None and len(value) > CONTRIBUTION_BYTES:

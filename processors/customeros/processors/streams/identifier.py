@@ -48,6 +48,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
         erased_at: events up to then are not taken again, ms; -1: it never was.
         last_at: newest event keyed by it, ms.
         sequence: of the last change that was sent.
+        limit: as the assignment says it.
     """
 
     type: str
@@ -63,6 +64,7 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     pairs: dict[str, Pair] = {}
     consent: dict[str, ConsentMark] = {}
     profile: Profile = EMPTY
+    limit: int = -1
 
 
 # By `workspace/key`, as on the topics.

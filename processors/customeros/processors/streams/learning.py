@@ -140,6 +140,7 @@ class Learning:
             pairs=self._pairs,
             consent=self._consent,
             profile=fold(was.profile, self._facts) if self._facts else was.profile,
+            limit=was.limit,
         )
 
     def _see(self, value: str, first: First, consent: dict[str, ConsentMark]) -> None:

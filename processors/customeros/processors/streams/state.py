@@ -134,7 +134,7 @@ class _Touched:
             if change.contribution is None:
                 self._leave(change)
             else:
-                member = Member(*at, change.contribution)
+                member = Member(*at, change.contribution, change.limit)
                 self.members[change.nid] = self.written[change.nid] = member
                 if self.anchor_in is not None and self._is_anchor(change):
                     self.anchor_in = None
