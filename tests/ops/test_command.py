@@ -162,6 +162,7 @@ def test_where_nothing_runs_status_says_how_to_start_it(customeros: Command) -> 
         "ready": False,
         "running": False,
         "pid": None,
+        "generation": 1,
         "processes": [],
         "lag": None,
         "freshness_seconds": None,

@@ -29,7 +29,7 @@ from customeros.schemas.topics import CHANGES
 from support.promises import History, histories
 from support.whole_pipeline import a_pipeline, fingerprint, happen, live
 
-_PAGE = Path(__file__).parents[2] / "docs" / "replay.md"
+_DOCS = Path(__file__).parents[2] / "docs"
 
 
 def _changes(pipeline: InMemoryPipeline) -> dict[bytes, IdentityChange]:
@@ -98,9 +98,10 @@ def test_what_was_erased_is_erased_in_the_rebuild_too() -> None:
     assert not list(unerased({b"shop/k": said}, {b"shop/k": said}))
 
 
-def test_its_page_names_commands_that_are_there() -> None:
+@pytest.mark.parametrize("page", ["replay.md", "backup.md"])
+def test_a_page_names_commands_and_settings_that_are_there(page: str) -> None:
     """With their options."""
-    blocks = re.findall(r"```bash\n(.*?)```", _PAGE.read_text(), re.DOTALL)
+    blocks = re.findall(r"```bash\n(.*?)```", (_DOCS / page).read_text(), re.DOTALL)
     lines = [line.split() for line in "".join(blocks).splitlines()]
     commands = [words[1:] for words in lines if words[0] == "customeros"]
 

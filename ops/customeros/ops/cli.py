@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -101,6 +102,27 @@ def status(
     from customeros.ops.status import show_status
 
     raise typer.Exit(show_status(read_settings(), wait_seconds=wait, as_json=as_json))
+
+
+@app.command()
+def backup(folder: Annotated[Path, typer.Argument(help="A new folder.")]) -> None:
+    """Copy what the stopped embedded stack keeps, secrets included, into a folder."""
+    from customeros.ops.backup import back_up
+
+    size = back_up(read_settings(), folder)
+    typer.echo(
+        f"{folder}: {size / 1e6:,.1f} MB; it holds the secrets as well, keep it as you do those"
+    )
+
+
+@app.command()
+def restore(folder: Annotated[Path, typer.Argument(help="What `backup` made.")]) -> None:
+    """Make an empty home what a backup was made of; `up` then goes on from there."""
+    from customeros.ops.backup import restore as make
+
+    settings = read_settings()
+    size = make(settings, folder)
+    typer.echo(f"{settings.home.absolute()}: {size / 1e6:,.1f} MB; start it with `customeros up`")
 
 
 @app.command()

@@ -8,7 +8,7 @@ from typing import Final
 from customeros.runtime.errors import Misconfigured
 from customeros.schemas.topics import FIRST_GENERATION
 
-_FILE: Final = "generation"
+FILE: Final = "generation"
 
 
 def in_force(home: Path) -> int:
@@ -18,7 +18,7 @@ def in_force(home: Path) -> int:
     Raises:
         Misconfigured: the file is not one that `put_in_force` has written.
     """
-    path = home / _FILE
+    path = home / FILE
     try:
         return int(path.read_text())
     except FileNotFoundError:
@@ -32,6 +32,6 @@ def in_force(home: Path) -> int:
 
 def put_in_force(home: Path, generation: int) -> None:
     """From now on *generation* is in force; whoever reads meanwhile sees the old or the new one."""
-    draft = home / f".{_FILE}.draft"
+    draft = home / f".{FILE}.draft"
     draft.write_text(f"{generation}\n")
-    draft.replace(home / _FILE)
+    draft.replace(home / FILE)
