@@ -165,6 +165,20 @@ def test_progress_is_told_once_and_not_to_scripts(capsys: pytest.CaptureFixture[
     )
 
 
+@pytest.mark.parametrize("generation", ["1", "3"])
+def test_what_is_in_force_is_not_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, generation: str
+) -> None:
+    """Neither by the environment nor by the home."""
+    monkeypatch.setenv("CUSTOMEROS_HOME", str(tmp_path))
+    monkeypatch.setenv("CUSTOMEROS_GENERATION", "3")
+
+    done = CliRunner().invoke(app, ["replay", "drop", generation, "--yes"])
+
+    assert isinstance(done.exception, Misconfigured)
+    assert f"generation {generation} is in force: switch to another" in str(done.exception)
+
+
 def test_one_home_is_rebuilt_by_one_command_at_a_time(tmp_path: Path) -> None:
     home = Settings(home=tmp_path)
 
