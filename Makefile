@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(VENV)/installed ## the virtual environment with everything in it (.venv)
@@ -68,7 +68,15 @@ bench: install ## what an event costs on this machine: each stage, end to end, l
 bench-identity: .venv-bench/installed ## our suggestions beside splink and dedupe on public data sets
 	@PYTHONPATH=.:processors:schemas .venv-bench/bin/python -m benchmarks.identity
 
+.PHONY: bench-engine
+bench-engine: install .venv-quix/installed .venv-bytewax/installed ## our runtime beside Kafka Streams, Bytewax, Quix Streams and plain Faust
+	@python -m benchmarks engine --runs 3
+	@python -m benchmarks engine-killed
+
 .venv-bench/installed: benchmarks/identity/requirements.lock
-	@$(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+.venv-quix/installed: benchmarks/engine/quix.lock
+.venv-bytewax/installed: benchmarks/engine/bytewax.lock
+.venv-%/installed:
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.engine import measure_engine
+from benchmarks.engine.engines import ENGINES
+from benchmarks.engine.measure import measure_engine, measure_killed
 from benchmarks.latency import measure_latency
 from benchmarks.lines import count_lines
 from benchmarks.machine import facts
@@ -28,12 +30,16 @@ class Benchmark(StrEnum):
     STAGES = "stages"
     WHOLE = "whole"
     ENGINE = "engine"
+    KILLED = "engine-killed"
     LATENCY = "latency"
     SUPERNODE = "supernode"
     RECOVERY = "recovery"
     LOC = "loc"
     ALL = "all"
 
+
+# It waits a minute for each engine whose group misses its killed member: only when asked for.
+_APART = {Benchmark.KILLED}
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -47,13 +53,26 @@ def main(
     identifiers: Annotated[
         int, typer.Option(help="Of the supernode and recovery benchmarks.", min=100)
     ] = 100_000,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Of the engines: " + ", ".join(engine.name for engine in ENGINES)),
+    ] = None,
     runs: Annotated[int, typer.Option(help="Of each benchmark; medians are told.", min=1)] = 1,
     json: Annotated[Path | None, typer.Option(help="Also write the figures to FILE.")] = None,
 ) -> None:
     """Measure what an event costs; see docs/benchmarks.md."""
+    if unknown := set(only or ()) - {engine.name for engine in ENGINES}:
+        raise typer.BadParameter(f"no such engine: {', '.join(unknown)}", param_hint="--only")
     measured = facts()
     sections = list(
-        _measure(which, events=events, seconds=seconds, identifiers=identifiers, runs=runs)
+        _measure(
+            which,
+            events=events,
+            seconds=seconds,
+            identifiers=identifiers,
+            engines=only or (),
+            runs=runs,
+        )
     )
     show(sections, measured)
     if json:
@@ -61,9 +80,15 @@ def main(
 
 
 def _measure(
-    which: Benchmark, *, events: int, seconds: float, identifiers: int, runs: int
+    which: Benchmark,
+    *,
+    events: int,
+    seconds: float,
+    identifiers: int,
+    engines: Sequence[str],
+    runs: int,
 ) -> Iterator[Section]:
-    wanted = set(Benchmark) if which is Benchmark.ALL else {which}
+    wanted = set(Benchmark) - _APART if which is Benchmark.ALL else {which}
     numbers = range(1, runs + 1)
     if Benchmark.SUPERNODE in wanted:
         yield median_of([measure_supernode(sharing=identifiers) for _ in numbers])
@@ -72,10 +97,12 @@ def _measure(
             for benchmark, measure in (
                 (Benchmark.STAGES, measure_stages),
                 (Benchmark.WHOLE, measure_whole),
-                (Benchmark.ENGINE, measure_engine),
+                (Benchmark.ENGINE, partial(measure_engine, only=engines)),
             ):
                 if benchmark in wanted:
                     yield median_of([measure(servers, events=events, run=n) for n in numbers])
+            if Benchmark.KILLED in wanted:
+                yield measure_killed(servers, events=events, only=engines)
             if Benchmark.LATENCY in wanted:
                 yield median_of([measure_latency(servers, seconds=seconds, run=n) for n in numbers])
             if Benchmark.RECOVERY in wanted:

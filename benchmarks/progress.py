@@ -73,9 +73,14 @@ def cost(before: Usage, after: Usage, events: float) -> Row:
     }
 
 
-def watch(worker: Running, servers: Servers, *, done: Callable[[Sequence[Look]], bool]) -> Pace:
+def watch(
+    worker: Running, servers: Servers, *, done: Callable[[Sequence[Look]], bool], warm: int = 0
+) -> Pace:
     """
     Look on until *done*, which is given all looks so far and may take its time.
+
+    Args:
+        warm: so many records come before the clock starts.
 
     Raises:
         OSError: the worker ended before.
@@ -102,7 +107,7 @@ def watch(worker: Running, servers: Servers, *, done: Callable[[Sequence[Look]],
             )
         finally:
             stop.set()
-    return pace_of(looks)
+    return pace_of(looks, warm=warm)
 
 
 def is_quiet(looks: Sequence[Look]) -> bool:
@@ -112,19 +117,24 @@ def is_quiet(looks: Sequence[Look]) -> bool:
     return before is not None and 0 < before.records == last.records
 
 
-def pace_of(looks: Sequence[Look]) -> Pace:
-    """Joining, recovering and waiting at either end are left out."""
+def pace_of(looks: Sequence[Look], *, warm: int = 0) -> Pace:
+    """Joining, recovering, warming up and waiting at either end are left out."""
     total = looks[-1].records
     if not total:
         raise ValueError("nothing was read")
     last = next(look for look in looks if look.records == total)
-    first = next(look for look in looks if look.records)
+    first = next(look for look in looks if look.records > min(warm, total - 1))
     if first.records == total:
         # So few that they came between two looks.
         begun = looks.index(first)
         first = looks[max(begun - 1, 0)]
         last = looks[max(begun, 1)]
     return Pace(total, (last.records - first.records) / total or 1.0, first, last)
+
+
+def records_read(worker: Running) -> int:
+    """How many records it has read since its start."""
+    return _sum(_READ, _metrics(worker))
 
 
 def partitions_owned(worker: Running) -> int:
@@ -138,7 +148,7 @@ def _look(worker: Running, servers: Servers) -> Look:
         "kafka": servers.kafka.pid,
         "clickhouse": servers.clickhouse.pid,
     }
-    records = _sum(_READ, _metrics(worker))
+    records = records_read(worker)
     return Look(time.monotonic(), records, {name: usage(pid) for name, pid in pids.items()})
 
 

@@ -27,7 +27,8 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.timeout(1800)
 def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(tmp_path: Path) -> None:
     """On a tiny size, where the figures mean nothing."""
-    measured = run_benchmarks(tmp_path, "all", "--events", "500", "--seconds", "1")
+    ours = ("--only", "ours", "--only", "ours-batch", "--only", "faust")
+    measured = run_benchmarks(tmp_path, "all", "--events", "500", "--seconds", "1", *ours)
 
     titles = [section["title"] for section in measured["sections"]]
     assert titles == ["Stages", "End to end", "Engine", "Latency", "Lines of code by room"]
@@ -42,6 +43,7 @@ def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(tmp_path: P
         "sink",
     ]
     assert all(row["events/s"] > 0 for row in (*stages, *engine) if "events" in row)
+    assert [row["result"] for row in engine] == ["right"] * 3
     assert whole[0]["CPU µs/event"] > 0
     assert [row["events"] for row in latency] == [100, 100, 100]
     assert list((tmp_path / "temporary").iterdir()) == []
@@ -119,6 +121,55 @@ def test_the_pace_is_taken_between_the_first_and_the_last_record() -> None:
     assert row["seconds"] == pytest.approx(2.0 / 0.8)
     assert row["events/s"] == pytest.approx(200)
     assert row["CPU µs/event"] == pytest.approx(1.0 / 400 * 1e6)
+
+
+def test_warming_up_is_left_out_of_the_pace() -> None:
+    from benchmarks.progress import Look, pace_of
+    from benchmarks.usage import Usage
+
+    moments = ((0.0, 0), (10.0, 900), (11.0, 1_100), (12.0, 2_000))
+    looks = [Look(at, records, {"worker": Usage(at, 1)}) for at, records in moments]
+
+    pace = pace_of(looks, warm=1_000)
+
+    assert (pace.first.records, pace.last.records) == (1_100, 2_000)
+
+
+def test_what_an_engine_said_is_judged_by_what_was_sent() -> None:
+    """Every event once in the last sums of its key, and once in the outputs."""
+    from benchmarks.engine.job import Sums, right_sums
+    from benchmarks.engine.verdict import judged
+
+    right = right_sums(1_000)
+    key, sums = next(iter(right.items()))
+    fewer = {**right, key: Sums(sums.number - 1, sums.total)}
+    more = {**right, key: Sums(sums.number + 2, sums.total)}
+    other = {**right, key: Sums(sums.number, sums.total + 1)}
+
+    assert judged(right, 1_000, right, each=True) == "right"
+    assert judged(right, 400, right, each=False) == "right"
+    assert judged(fewer, 999, right, each=True) == "1 not counted, 1 outputs missing"
+    assert judged(more, 1_002, right, each=True) == "2 counted twice, 2 outputs too many"
+    assert judged(other, 1_000, right, each=True) == "1 sums wrong"
+
+
+def test_an_engine_that_is_not_installed_says_how_to_bring_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.engine import engines
+
+    monkeypatch.setattr(engines, "ROOT", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    reasons = {}
+    for engine in engines.ENGINES:
+        try:
+            engine.command(tmp_path)
+        except engines.NotHere as reason:
+            reasons[engine.name] = str(reason)
+
+    assert set(reasons) == {"streams-eos", "streams", "bytewax", "quix-eos", "quix"}
+    assert "make .venv-quix/installed" in reasons["quix"]
+    assert "JDK" in reasons["streams"]
 
 
 RUNS = ((10, 1.0), (30, 5.0), (20, 2.0))

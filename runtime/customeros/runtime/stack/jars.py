@@ -15,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import tomllib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -81,13 +81,22 @@ def kafka_classpath(cache: Path | None = None) -> list[Path]:
     Raises:
         Misconfigured: a jar is missing and cannot be fetched.
     """
-    jars = read_lock()
     folder = (cache or default_cache()) / f"kafka-{KAFKA_VERSION}"
+    return classpath(read_lock(), folder, "The embedded Kafka")
+
+
+def classpath(jars: tuple[Jar, ...], folder: Path, what: str) -> list[Path]:
+    """
+    The same for the *jars* of *what*, kept in *folder*.
+
+    Raises:
+        Misconfigured: a jar is missing and cannot be fetched.
+    """
     if _missing(jars, folder):
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / ".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            _fetch(_missing(jars, folder), folder)
+            _fetch(_missing(jars, folder), folder, what)
     return [folder / jar.name for jar in jars]
 
 
@@ -103,11 +112,11 @@ def _intact(path: Path, jar: Jar) -> bool:
         return False
 
 
-def _fetch(jars: tuple[Jar, ...], folder: Path) -> None:
+def _fetch(jars: tuple[Jar, ...], folder: Path, what: str) -> None:
     if not jars:
         return
     size = sum(jar.size for jar in jars)
-    title = f"fetching Apache Kafka {KAFKA_VERSION}: {len(jars)} jars, {size / 1e6:.0f} MB"
+    title = f"{what}: fetching {len(jars)} jars, {size / 1e6:.0f} MB"
     staging = Path(tempfile.mkdtemp(prefix=".fetching-", dir=folder))
     try:
         with _progress(f"{title}, once, into {folder}", size) as advance:
@@ -119,11 +128,11 @@ def _fetch(jars: tuple[Jar, ...], folder: Path) -> None:
         raise
     except Exception as error:  # whatever the resolver or the network raises means the same here
         raise Misconfigured(
-            f"The embedded Kafka needs {len(jars)} jars ({size / 1e6:.0f} MB) that are not in"
+            f"{what} needs {len(jars)} jars ({size / 1e6:.0f} MB) that are not in"
             f" {folder}, and they could not be fetched ({type(error).__name__}). With network"
             " access to Maven's central repository, or to a mirror named in jgo's configuration,"
-            " start again; or copy that folder from a machine where customerOS has run; or set"
-            " CUSTOMEROS_KAFKA__BOOTSTRAP to a Kafka of your own."
+            " start again; or copy that folder from a machine where customerOS has run; or, for the"
+            " embedded broker, set CUSTOMEROS_KAFKA__BOOTSTRAP to a Kafka of your own."
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -188,8 +197,14 @@ def _progress(title: str, size: int) -> Iterator[Callable[[int], None]]:
     yield advance
 
 
-def resolve_lock() -> str:
-    """Resolve the endpoints anew; the text of `jgo.lock.toml`, without the name of any host."""
+def resolve_lock(endpoints: Sequence[str] = ENDPOINTS, *, but: Iterable[Jar] = ()) -> str:
+    """
+    Resolve the endpoints anew; the text of `jgo.lock.toml`, without the name of any host.
+
+    Args:
+        but: jars that are had already, in whatever version.
+    """
+    had = {(jar.group, jar.artifact) for jar in but}
     from jgo.constants import MAVEN_CENTRAL_URL
     from jgo.env import EnvironmentBuilder, LinkStrategy
     from jgo.maven import MavenContext
@@ -203,12 +218,13 @@ def resolve_lock() -> str:
         builder = EnvironmentBuilder(
             context=maven, cache_dir=Path(scratch) / "jgo", link_strategy=LinkStrategy.HARD
         )
-        built = Path(builder.from_endpoint("+".join(ENDPOINTS)).path)
+        built = Path(builder.from_endpoint("+".join(endpoints)).path)
         locked = tomllib.loads((built / LOCK_FILE.name).read_text())["dependencies"]
         sizes = {path.name: path.stat().st_size for path in built.rglob("*.jar")}
     return render_lock(
         Jar(d["groupId"], d["artifactId"], d["version"], d["sha256"], sizes[_file_name(d)])
         for d in locked
+        if (d["groupId"], d["artifactId"]) not in had
     )
 
 

@@ -1,4 +1,4 @@
-"""The job on our runtime: `python -m benchmarks.engine_ours event|batch`."""
+"""The job on our runtime: `python -m benchmarks.engine.ours event|batch`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from benchmarks.engine_job import OUTPUT, SOURCE, Sums, add, read_click
+from benchmarks.engine.job import Sums, add, read_click
 from customeros.runtime.logs import configure_logs
 from customeros.runtime.settings import read_settings
 from customeros.runtime.stream import Batch, Output, State, struct_table
 from customeros.runtime.stream.worker import run_worker
+from customeros.schemas.event import Family
+from customeros.schemas.topics import CONTRIBUTIONS, EVENTS
 
+SOURCE: Final = EVENTS[Family.BEHAVIORAL]
+OUTPUT: Final = CONTRIBUTIONS
 _SUMS: Final = struct_table("sums", Sums)
 
 
@@ -44,6 +48,11 @@ class Summing:
                 yield _output(key, sums[key])
 
 
+def stage_of(each: str) -> str:
+    """The name of the worker that is started with *each*."""
+    return f"engine-{each}"
+
+
 def _output(key: bytes, value: Sums) -> Output:
     return Output(OUTPUT, key, _SUMS.encode(value))
 
@@ -51,7 +60,7 @@ def _output(key: bytes, value: Sums) -> Output:
 def main(each: str) -> None:
     """Run the worker."""
     settings = read_settings()
-    stage = f"engine-{each}"
+    stage = stage_of(each)
     configure_logs(settings.logs, process=stage)
     run_worker(Summing(stage, each=each == "event"), settings)
 
