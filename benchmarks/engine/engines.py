@@ -66,8 +66,8 @@ def _kafka_streams(guarantee: str) -> Callable[[Path], tuple[str, ...]]:
             raise NotHere("no javac on the PATH: install a JDK of Java 17 or newer")
         try:
             java, path = find_java(), os.pathsep.join(map(str, kafka_streams.classpath()))
-        except Misconfigured as problem:
-            raise NotHere(str(problem)) from None
+        except Misconfigured:
+            raise NotHere("its jars are not in the cache and cannot be fetched") from None
         subprocess.run(
             [
                 compiler,

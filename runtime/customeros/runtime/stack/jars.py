@@ -131,8 +131,8 @@ def _fetch(jars: tuple[Jar, ...], folder: Path, what: str) -> None:
             f"{what} needs {len(jars)} jars ({size / 1e6:.0f} MB) that are not in"
             f" {folder}, and they could not be fetched ({type(error).__name__}). With network"
             " access to Maven's central repository, or to a mirror named in jgo's configuration,"
-            " start again; or copy that folder from a machine where customerOS has run; or, for the"
-            " embedded broker, set CUSTOMEROS_KAFKA__BOOTSTRAP to a Kafka of your own."
+            " start again; or copy that folder from a machine where customerOS has run; or set"
+            " CUSTOMEROS_KAFKA__BOOTSTRAP to a Kafka of your own."
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
