@@ -24,7 +24,7 @@ from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream.memory import InMemoryPipeline
 from customeros.schemas.codec import IDENTITY_CHANGE
-from customeros.schemas.identity import Assignment, EvidenceKind, IdentityChange
+from customeros.schemas.identity import Assignment, Evidence, EvidenceKind, IdentityChange
 from customeros.schemas.topics import CHANGES
 from support.promises import History, histories
 from support.whole_pipeline import a_pipeline, fingerprint, happen, live
@@ -194,17 +194,28 @@ class _Platform:
 
     Args:
         lags: at each look, the last one for ever. restless: looks at which something moves.
+        stubborn: it does not take what it is told.
     """
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, lags: list[int], restless: int) -> None:
+    def __init__(
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        *,
+        lags: list[int],
+        restless: int,
+        stubborn: bool = False,
+    ) -> None:
         self.lags = lags
         self.restless = restless
-        self.undecided = 1
+        self.undecided = [Evidence(workspace="shop", kind=EvidenceKind.CUT)]
+        self.stubborn = stubborn
+        self.told = 0
         self.clock = 0.0
         place = "customeros.ops.replay.settling."
         monkeypatch.setattr(place + "stage_lags", self._lags)
         monkeypatch.setattr(place + "_folded", lambda _: 10)
-        monkeypatch.setattr(place + "hand_over", self._hand_over)
+        monkeypatch.setattr(place + "missing", lambda *_: list(self.undecided))
+        monkeypatch.setattr(place + "tell", self._tell)
         monkeypatch.setattr(place + "_at_rest", self._at_rest)
         monkeypatch.setattr(place + "read_facts", lambda *_: Facts({}, {}, {}))
         monkeypatch.setattr(place + "time", SimpleNamespace(monotonic=lambda: self.clock))
@@ -216,9 +227,10 @@ class _Platform:
     def _lags(self, *_: object) -> dict[str, int]:
         return {"resolve": self.lags.pop(0) if len(self.lags) > 1 else self.lags[0]}
 
-    def _hand_over(self, *_: object) -> int:
-        handed, self.undecided = self.undecided, 0
-        return handed
+    def _tell(self, _: Settings, evidence: list[Evidence]) -> None:
+        self.told += len(evidence)
+        if not self.stubborn:
+            self.undecided.clear()
 
     def _at_rest(self, *_: object) -> dict[object, object] | None:
         self.restless -= 1
@@ -234,7 +246,17 @@ def test_both_are_compared_when_nothing_is_left_nothing_was_decided_and_nothing_
     platform = _Platform(monkeypatch, lags=[9, 3, 0], restless=2)
 
     assert platform.settle().equal
-    assert (platform.undecided, platform.clock) == (0, 5.0)
+    assert (platform.told, platform.clock) == (1, 6.0)
+
+
+def test_a_decision_that_the_rebuild_does_not_take_is_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it changes is among the differences."""
+    platform = _Platform(monkeypatch, lags=[0], restless=0, stubborn=True)
+
+    assert platform.settle().equal
+    assert platform.told == 1
 
 
 def test_where_traffic_never_rests_it_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:

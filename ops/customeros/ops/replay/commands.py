@@ -59,8 +59,8 @@ def replay(
     """
     Build the next generation beside the running one, compare both, and switch if asked to.
 
-    Interrupted, it goes on where it was. Exit code 0: equal; 1: they differ, and the running one
-    stays; 75: not comparable now, try again.
+    Interrupted, it goes on where it was. Exit code 0: equal; 1: they differ, and but for --anyway
+    the running one stays; 75: not comparable now, try again.
     """
     if context.invoked_subcommand is not None:
         return

@@ -41,10 +41,20 @@ def hand_over(giver: Settings, taker: Settings) -> int:
     Raises:
         Unavailable: the broker does not answer.
     """
+    return tell(taker, missing(giver, taker))
+
+
+def missing(giver: Settings, taker: Settings) -> list[Evidence]:
+    """
+    What was decided in *giver* and *taker* does not have.
+
+    Raises:
+        Unavailable: the broker does not answer.
+    """
     at = spans(giver, (CHANGES, ASSIGNMENTS)) | spans(taker, (CHANGES, ASSIGNMENTS))
     made, known = (newest(s, CHANGES, at, IDENTITY_CHANGE.decode) for s in (giver, taker))
     erased, gone = (newest(s, ASSIGNMENTS, at, _if_erased) for s in (giver, taker))
-    return tell(taker, [*untold(made, known), *unerased(erased, gone)])
+    return [*untold(made, known), *unerased(erased, gone)]
 
 
 def hand_over_unfolded(giver: Settings, taker: Settings) -> int:
@@ -62,12 +72,12 @@ def untold(
     made: Mapping[bytes, IdentityChange], known: Mapping[bytes, IdentityChange]
 ) -> Iterator[Evidence]:
     """What was *made* and is not *known* so far, rules first, as others are judged by them."""
-    missing = [
+    changes = [
         change
         for key, change in made.items()
         if (held := known.get(key)) is None or held.version < change.version
     ]
-    order = sorted(missing, key=lambda c: (c.kind != EvidenceKind.RULES, c.version, c.change_id))
+    order = sorted(changes, key=lambda c: (c.kind != EvidenceKind.RULES, c.version, c.change_id))
     return map(evidence_of, order)
 
 

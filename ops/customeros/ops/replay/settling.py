@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 from customeros.ops.digest import COMPARED, read_facts
 from customeros.ops.lag import READS, stage_lags, unread
 from customeros.ops.replay.comparing import Comparison, compare
-from customeros.ops.replay.decisions import hand_over
+from customeros.ops.replay.decisions import missing, tell
 from customeros.ops.spans import Place, Span, patiently, spans
 from customeros.ops.stages import STAGES
 from customeros.runtime.settings import Settings
+from customeros.schemas.identity import Evidence
 from customeros.schemas.topics import CHANGES, EVENTS
 
 _LOOK_SECONDS: Final = 1.0
@@ -63,15 +64,20 @@ def settle(
     """
     before, looked_at = 0, time.monotonic()
     least, since = -1, looked_at
+    told: list[Evidence] = []
     while True:
         lags, folded = patiently(lambda: (stage_lags(rebuilt), _folded(rebuilt)))
         now = time.monotonic()
         rate = (folded - before) / (now - looked_at) if before else 0.0
         before, looked_at = folded, now
         show(Progress(lags, folded, rate))
-        if not any(lags.values()) and not patiently(lambda: hand_over(running, rebuilt)):
-            at = patiently(lambda: _at_rest(running, rebuilt))
-            if at is not None:
+        if not any(lags.values()):
+            undecided = patiently(lambda: missing(running, rebuilt))
+            # What was told and is still missing, the rebuild does not take: that is a difference.
+            if undecided != told:
+                tell(rebuilt, undecided)
+                told = undecided
+            elif (at := patiently(lambda: _at_rest(running, rebuilt))) is not None:
                 return compare(read_facts(running, at), read_facts(rebuilt, at))
         left = sum(lags.values())
         if least < 0 or left < least:
