@@ -38,8 +38,9 @@ class Benchmark(StrEnum):
     ALL = "all"
 
 
-# It waits a minute for each engine whose group misses its killed member: only when asked for.
-_APART = {Benchmark.KILLED}
+# Only when asked for: the first waits a minute for each engine whose group misses its killed
+# member, the others are of many identifiers, not of events.
+_APART = {Benchmark.KILLED, Benchmark.SUPERNODE, Benchmark.RECOVERY}
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
