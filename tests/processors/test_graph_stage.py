@@ -219,7 +219,7 @@ def test_the_stored_graph_is_the_graph_in_dicts() -> None:
     stored = StoredGraph(state, WORKSPACE)
     assert stored.nodes(graph.stored) == graph.stored
     assert stored.edges(graph.pairs) == graph.pairs
-    assert sorted(stored.keys()) == sorted(graph.stored)
+    assert stored.keys("", 100) == sorted(graph.stored)
     assert {edge.pair: conflict for edge, conflict in stored.conflicts()} == graph.conflicts
     assert stored.clock() == graph.clock()
 

@@ -23,12 +23,12 @@ from customeros.processors.streams.graph import GraphProcessor
 from customeros.runtime.stream.memory import InMemoryPipeline
 from customeros.schemas.codec import EVIDENCE
 from customeros.schemas.identifier import IdentifierRules, IdentifierType
-from customeros.schemas.identity import STRENGTHS, Evidence, EvidenceKind, Strength
+from customeros.schemas.identity import STRENGTHS, Evidence, Strength
 from customeros.schemas.topics import ASSIGNMENTS, CHANGES, LINKS
 from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
 from customeros.serving.identity.changes import Changes
 from customeros.serving.identity.links import Links, WorkspaceGraph
-from support.identity import SMALL, WORKSPACE, epochs, erase, evidence, keys, link
+from support.identity import SMALL, WORKSPACE, adopt, epochs, erase, evidence, keys, link
 
 Customers = frozenset[frozenset[str]]
 
@@ -46,8 +46,7 @@ class Shop:
         self._pipeline.run(random.Random(1))
 
     def adopt(self, rules: Rules) -> None:
-        text = msgspec.json.encode(rules, order="deterministic").decode()
-        self.tell([Evidence(workspace=WORKSPACE, kind=EvidenceKind.RULES, rules=text)])
+        self.tell([adopt(rules)])
 
     @property
     def graph(self) -> WorkspaceGraph:

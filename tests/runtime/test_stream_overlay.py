@@ -116,10 +116,18 @@ class AgainstDicts(RuleBasedStateMachine):
         assert self.state.get_many(table, keys) == {k: model[k] for k in keys if k in model}
         assert [self.state.get(table, key) for key in keys] == [model.get(key) for key in keys]
 
-    @rule(table=TABLES, prefix=KEYS, limit=st.none() | st.integers(0, 3))
-    def scan(self, table: Table[Count], prefix: bytes, limit: int | None) -> None:
-        expected = sorted(i for i in self.model[table.name].items() if i[0].startswith(prefix))
-        assert list(self.state.scan(table, prefix, limit=limit)) == expected[:limit]
+    @rule(
+        table=TABLES, prefix=KEYS, beyond=st.just(b"") | KEYS, limit=st.none() | st.integers(0, 3)
+    )
+    def scan(self, table: Table[Count], prefix: bytes, beyond: bytes, limit: int | None) -> None:
+        model = self.model[table.name]
+        expected = sorted(
+            (key, count)
+            for key, count in model.items()
+            if key.startswith(prefix) and (not beyond or key > beyond)
+        )
+        found = self.state.scan(table, prefix, beyond=beyond, limit=limit)
+        assert list(found) == expected[:limit]
 
     @precondition(lambda self: self.sealed is None)
     @rule()

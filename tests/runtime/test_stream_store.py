@@ -145,10 +145,14 @@ class _AgainstADict(RuleBasedStateMachine):
     def get(self, keys: list[bytes]) -> None:
         assert list(self.store.get_many(keys)) == [self.model.get(key) for key in keys]
 
-    @rule(prefix=KEYS)
-    def scan(self, prefix: bytes) -> None:
-        expected = sorted(item for item in self.model.items() if item[0].startswith(prefix))
-        assert list(self.store.scan(prefix)) == expected
+    @rule(prefix=KEYS, beyond=st.just(b"") | KEYS)
+    def scan(self, prefix: bytes, beyond: bytes) -> None:
+        expected = sorted(
+            (key, value)
+            for key, value in self.model.items()
+            if key.startswith(prefix) and (not beyond or key > beyond)
+        )
+        assert list(self.store.scan(prefix, beyond)) == expected
 
     @invariant()
     def position_is_the_last_writes(self) -> None:

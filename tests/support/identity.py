@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from hypothesis import strategies as st
 
+from customeros.processors.identity.fold import digest_of
 from customeros.processors.identity.graph import Changes, Rejected, update
-from customeros.processors.identity.model import Conflict, Edge, Node, Pair
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.model import Conflict, Edge, InForce, Node, Pair
+from customeros.processors.identity.rules import Rules, text_of
 from customeros.schemas.identifier import (
     IdentifierKey,
     IdentifierRules,
@@ -18,6 +19,7 @@ from customeros.schemas.identifier import (
     customer_id,
 )
 from customeros.schemas.identity import (
+    Adoption,
     Assignment,
     Cut,
     Endpoint,
@@ -26,6 +28,7 @@ from customeros.schemas.identity import (
     Join,
     Link,
     Refusal,
+    Sweep,
 )
 
 K = TypeVar("K")
@@ -143,6 +146,21 @@ def join(
             by="ada",
             why="one person",
             made_at=at,
+        ),
+    )
+
+
+def adopt(rules: Rules, version: int = 2, *, text: str | None = None) -> Evidence:
+    """Ada makes *rules* those of the workspace."""
+    return Evidence(
+        workspace=rules.workspace,
+        kind=EvidenceKind.RULES,
+        rules=Adoption(
+            version=version,
+            text=text_of(rules) if text is None else text,
+            by="ada",
+            why="better",
+            made_at=5,
         ),
     )
 
@@ -332,15 +350,35 @@ class Graph:
         self.said: list[Assignment] = []
         self.refusals: Counter[Refusal] = Counter()
         self.rejected: list[Rejected] = []
+        self.sweep: Sweep | None = None
+        self.versions: dict[int, str] = {}
+        self._in_force: InForce | None = None
         self._cuts: dict[str, Cut] = {}
         self._clock = 0
 
     def tell(self, *batches: Sequence[Evidence] | Evidence) -> Graph:
         for batch in batches:
-            told = [batch] if isinstance(batch, Evidence) else batch
-            self.now += 1
-            self._keep(update(self, told, self.rules, self.now))
+            self._take([batch] if isinstance(batch, Evidence) else batch)
+            while self.sweep is not None:
+                self.step()
         return self
+
+    def step(self, *told: Evidence) -> Graph:
+        """Take *told* alone, or the next piece of a sweep alone."""
+        self._take(list(told) or self.continued())
+        return self
+
+    def continued(self) -> list[Evidence]:
+        """What the graph has told itself, if that is not taken yet."""
+        if self.sweep is None:
+            return []
+        return [Evidence(workspace=WORKSPACE, kind=EvidenceKind.SWEEP, sweep=self.sweep)]
+
+    def in_force(self) -> InForce | None:
+        return self._in_force
+
+    def adopted(self, version: int) -> str | None:
+        return self.versions.get(version)
 
     @property
     def customers(self) -> dict[str, str]:
@@ -369,11 +407,19 @@ class Graph:
     def cuts(self, ids: Iterable[str]) -> dict[str, Cut]:
         return {cut: self._cuts[cut] for cut in ids if cut in self._cuts}
 
-    def keys(self) -> Iterator[str]:
-        return iter(list(self.stored))
+    def keys(self, beyond: str, limit: int) -> list[str]:
+        return sorted(key for key in self.stored if key > beyond)[:limit]
 
     def clock(self) -> int:
         return self._clock
+
+    @property
+    def _sweeping(self) -> bool:
+        return self._in_force is not None and self._in_force.sweep is not None
+
+    def _take(self, told: Sequence[Evidence]) -> None:
+        self.now += 1
+        self._keep(update(self, told, self.rules, self.now))
 
     def _keep(self, changes: Changes) -> None:
         self.stored.update(changes.nodes)
@@ -381,7 +427,10 @@ class Graph:
         _replace(self.pairs, changes.edges)
         _replace(self.conflicts, changes.conflicts)
         self._clock = changes.clock or self._clock
-        self.rules = changes.rules or self.rules
+        if changes.rules is not None:
+            self._in_force, self.rules = changes.rules, changes.rules.rules
+        self.versions |= {said.version: digest_of(said) for said in changes.adopted}
+        self.sweep = changes.sweep or (self.sweep if self._sweeping else None)
         self.said += changes.assignments
         self.refusals.update(changes.refusals)
         self.rejected += changes.rejected

@@ -41,6 +41,7 @@ class EvidenceKind(StrEnum):
     RULES = "rules"
     ERASE = "erase"
     JOIN = "join"
+    SWEEP = "sweep"
 
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +119,30 @@ class Join(msgspec.Struct, frozen=True, kw_only=True):
     undone_by: str | None = None
 
 
+class Adoption(msgspec.Struct, frozen=True, kw_only=True):
+    """
+    These are the rules from now on.
+
+    Args:
+        version: counts the rules of a workspace from 1; older ones are not taken again.
+        text: as `processors.identity.rules.text_of` writes them.
+        by: who adopted them, `made_at` when (ms).
+    """
+
+    version: int
+    text: str
+    by: str
+    why: str
+    made_at: int = 0
+
+
+class Sweep(msgspec.Struct, frozen=True, kw_only=True):
+    """The graph tells itself to take up rules `version` for the identifiers after `after`."""
+
+    version: int
+    after: str
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """One record of `identity.evidence`; the field named by `kind` is the one that is set."""
 
@@ -126,9 +151,10 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     link: Link | None = None
     seen: Endpoint | None = None
     cut: Cut | None = None
-    rules: str | None = None
+    rules: Adoption | None = None
     erase: Endpoint | None = None
     join: Join | None = None
+    sweep: Sweep | None = None
 
 
 class Assignment(msgspec.Struct, frozen=True, kw_only=True):
@@ -197,13 +223,15 @@ class IdentityLink(msgspec.Struct, frozen=True, kw_only=True):
 
 class IdentityChange(msgspec.Struct, frozen=True, kw_only=True):
     """
-    A split or a join that a person made: a value of `identity.changes`.
+    A split or a join that a person made, or rules that were adopted: of `identity.changes`.
 
     Args:
-        kind: `split` or `join`.
+        kind: `split`, `join` or `rules`.
         on: False: it was taken back, by `undone_by`, at `version` (hybrid clock, ms).
-        left, right: keys; of a join one each.
-        ends: the two of a join as they were named.
+        version: of rules, which they are, counted from 1.
+        left, right: keys; of a join one each; of rules none.
+        ends: of a join the identifiers as they were named.
+        text: of rules, as evidence carries them.
     """
 
     workspace: str
@@ -218,3 +246,4 @@ class IdentityChange(msgspec.Struct, frozen=True, kw_only=True):
     made_at: int
     undone_by: str | None = None
     ends: tuple[Endpoint, ...] = ()
+    text: str = ""

@@ -22,6 +22,7 @@ from support.identity import (
     TYPES,
     WORKSPACE,
     Graph,
+    adopt,
     cut,
     erase,
     evidence,
@@ -329,7 +330,7 @@ def test_a_quarantine_gives_back_whom_the_value_had_joined() -> None:
 
 
 def test_no_record_passes_256_kb() -> None:
-    wide = IdentifierRules(types={"user_id": IdentifierType(limit=1, degree=10**6)})
+    wide = IdentifierRules(types={"user_id": IdentifierType(limit=1, degree=MAX_DEGREE)})
     graph = Graph(Rules(workspace=WORKSPACE, identifiers=wide))
     hub = "u" + "x" * 19
 
@@ -354,14 +355,6 @@ def test_a_customer_stays_within_its_bound_whatever_order_its_identifiers_come_i
     assert graph.customers == other.customers == offline(told, bounded)
 
 
-def as_evidence(rules: Rules) -> Evidence:
-    return Evidence(
-        workspace=WORKSPACE,
-        kind=EvidenceKind.RULES,
-        rules=msgspec.json.encode(rules).decode(),
-    )
-
-
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(evidence(), max_size=25),
@@ -373,7 +366,7 @@ def test_other_rules_give_the_customers_that_they_would_always_have_given(
 ) -> None:
     graph = Graph(OPEN).tell(told)
 
-    graph.tell([as_evidence(other), *later])
+    graph.tell([adopt(other), *later])
 
     assert graph.rules == other
     assert graph.customers == offline(told + later, other)
@@ -382,8 +375,8 @@ def test_other_rules_give_the_customers_that_they_would_always_have_given(
 
 def test_rules_that_cannot_be_read_or_are_anothers_are_rejected() -> None:
     graph = Graph()
-    foreign = as_evidence(replace(SMALL, workspace="other"))
-    broken = Evidence(workspace=WORKSPACE, kind=EvidenceKind.RULES, rules="{")
+    foreign = adopt(replace(SMALL, workspace="other"))
+    broken = adopt(SMALL, text="{")
 
     graph.tell([foreign, broken, Evidence(workspace=WORKSPACE, kind=EvidenceKind.LINK)])
 

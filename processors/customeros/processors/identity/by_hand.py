@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from customeros.processors.identity.fold import MAX_CUT_KEYS
 from customeros.processors.identity.model import NEVER
-from customeros.processors.identity.public import JOIN, SPLIT
+from customeros.processors.identity.public import JOIN, RULES, SPLIT
 from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.why import Graph, other_end, parting, uniting
 from customeros.schemas.identity import (
@@ -142,8 +142,10 @@ def undo(made: IdentityChange, by: str, now: int, ends: Mapping[str, tuple[str, 
         ends: type and epoch of each identifier of a join.
 
     Raises:
-        Impossible: it was taken back already.
+        Impossible: it was taken back already, or is not to be taken back.
     """
+    if made.kind == RULES:
+        raise Impossible("rules", "rules are not taken back: adopt those from before again")
     if not made.on:
         raise Impossible("already_undone", "this change was taken back already")
     version = max(made.version + 1, now)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair
+from customeros.processors.identity.model import Conflict, Edge, InForce, Joined, Node, Pair
 from customeros.schemas.identity import Cut, Refusal
 
 
@@ -20,11 +20,17 @@ class Known(Protocol):
 
     def cuts(self, ids: Iterable[str]) -> Mapping[str, Cut]: ...
 
-    def keys(self) -> Iterator[str]:
-        """Every identifier."""
+    def keys(self, beyond: str, limit: int) -> Sequence[str]:
+        """So many identifiers in order, those after *beyond*."""
 
     def clock(self) -> int:
         """The newest version that an assignment has; 0: none was made."""
+
+    def in_force(self) -> InForce | None:
+        """The rules that were adopted last; None: none were."""
+
+    def adopted(self, version: int) -> str | None:
+        """A digest of the rules that were adopted as *version*; None: there are none."""
 
 
 class Draft:
@@ -79,9 +85,13 @@ class Draft:
         if new:
             self.cuts.update(self._known.cuts(new))
 
-    def every_key(self) -> Iterator[str]:
-        """Every identifier, those of this batch included."""
-        yield from dict.fromkeys((*self._known.keys(), *self.changed_nodes))
+    def next_keys(self, beyond: str, limit: int) -> Sequence[str]:
+        """So many stored identifiers in order, those after *beyond*."""
+        return self._known.keys(beyond, limit)
+
+    def adopted(self, version: int) -> str | None:
+        """A digest of the rules that were adopted as *version*; None: there are none."""
+        return self._known.adopted(version)
 
     def put_node(self, key: str, node: Node) -> None:
         self.nodes[key] = node

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+import hashlib
 from collections import Counter
 from typing import Final
 
@@ -12,29 +12,38 @@ from customeros.processors.identity.draft import Draft
 from customeros.processors.identity.model import (
     NEVER,
     Edge,
+    InForce,
     Joined,
     Node,
     edge_of,
     pair_of,
     proof_of,
 )
+from customeros.processors.identity.neighbours import beside, refresh
 from customeros.processors.identity.proofs import with_proof
 from customeros.processors.identity.resolve import own_customer, unfit
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import Rules, rules_from
 from customeros.processors.identity.settle import Touch
-from customeros.schemas.identity import Cut, Endpoint, Join, Link, Refusal
+from customeros.schemas.identity import Adoption, Cut, Endpoint, Join, Link, Refusal, Sweep
 
 # Records stay under 256 kB: a cut names this many keys, and so many cuts name an identifier.
 MAX_CUT_KEYS: Final = 5_000
 MAX_CUTS: Final = 1_000
 MAX_JOINS: Final = 1_000
 MAX_ID_CHARACTERS: Final = 128
-# Beside one identifier; above most degrees, so that stronger they would quarantine it.
-MAX_WEAK: Final = 100
+MAX_WORDS: Final = 4_000
 
 
 class Contradiction(ValueError):
     """A cut or a join that cannot be taken as it is; the text says why, without personal data."""
+
+
+class Malformed(ValueError):
+    """Evidence that says nothing, or rules that are none; the text says why."""
+
+
+class Outdated(ValueError):
+    """Rules of a version that others were adopted as."""
 
 
 class Fold:
@@ -44,21 +53,69 @@ class Fold:
     Args:
         touches: evidence that was added.
         losses: identifiers that lost evidence or got a cut, with the cause.
+        stale: identifiers that evidence names while their customer follows older rules.
         refusals: evidence that can join nobody, by reason.
+        adopted: rules, in order; the last are in force.
+        sweeps: whether the next identifiers are to follow the rules in force.
     """
 
-    def __init__(self, draft: Draft, rules: Rules) -> None:
-        self.rules = rules
+    def __init__(self, draft: Draft, in_force: InForce) -> None:
+        self.in_force = in_force
         self.touches: list[Touch] = []
         self.losses: dict[str, str] = {}
+        self.stale: dict[str, str] = {}
         self.refusals: Counter[Refusal] = Counter()
+        self.adopted: list[Adoption] = []
+        self.sweeps = False
+        self._refreshed: set[str] = set()
         self._draft = draft
+
+    @property
+    def rules(self) -> Rules:
+        return self.in_force.rules
+
+    @property
+    def causes(self) -> dict[str, str]:
+        """Everybody whose customer may change, with the evidence that does it."""
+        touched = {key: touch.cause for touch in self.touches for key in (touch.a, touch.b)}
+        return {**self.stale, **touched, **self.losses}
+
+    def adopt(self, said: Adoption) -> None:
+        """
+        Other rules hold from here on; the same ones again change nothing.
+
+        Raises:
+            Malformed, Outdated: nothing was changed.
+        """
+        try:
+            rules = rules_from(said.text, self.rules.workspace)
+        except ValueError as problem:
+            raise Malformed(str(problem)) from None
+        now = self.in_force
+        if said.version < 1 or max(len(said.by), len(said.why)) > MAX_WORDS:
+            raise Malformed("rules are counted from 1, and the words with them are short")
+        if said.version <= now.version:
+            mine = {one.version: digest_of(one) for one in self.adopted}
+            if digest_of(said) != (mine.get(said.version) or self._draft.adopted(said.version)):
+                raise Outdated(f"rules of version {now.version} are in force already")
+            return
+        # Whatever was to be looked at is looked at by the new rules alone.
+        self.stale, self.touches, self.losses = self.causes, [], {}
+        self._refreshed.clear()
+        self.in_force = InForce(said.version, rules, "" if now.version else None)
+        self.adopted.append(said)
+        self.sweeps = True
+
+    def sweep(self, said: Sweep) -> None:
+        """Go on, unless this is of rules that were superseded, or was done already."""
+        self.sweeps |= (said.version, said.after) == (self.in_force.version, self.in_force.sweep)
 
     def link(self, link: Link) -> None:
         """Two identifiers belong together."""
         draft, rules, (a, b) = self._draft, self.rules, (link.a, link.b)
-        self.meet(a, link.event_id)
-        self.meet(b, link.event_id)
+        for point in (a, b):
+            self.meet(point, link.event_id)
+            self._take_up(point.key, link.event_id)
         if a.key == b.key:
             return
         edge = edge_of(link, rules)
@@ -70,7 +127,9 @@ class Fold:
         known, kept = draft.edges.get(edge.pair), True
         if known is not None:
             # One without proofs may be of an epoch before: a join that was taken back.
-            now = known if known.proofs else _at(known, edge.a_epoch, edge.b_epoch)
+            now = known
+            if not known.proofs:
+                now = replace(known, a_epoch=edge.a_epoch, b_epoch=edge.b_epoch)
             edge = now.proved(with_proof(known.proofs, proof_of(link)), rules)
         if known is None or not known.proofs or known.strength < 1 <= edge.strength:
             kept = self._put_beside(edge, (a, b), link.event_id)
@@ -88,7 +147,7 @@ class Fold:
         node = self._draft.nodes.get(point.key)
         if node is None:
             own = own_customer(self.rules.workspace, point.key, point.epoch)
-            self._draft.put_node(point.key, _new(point, own))
+            self._draft.put_node(point.key, self._new(point, own))
         elif point.epoch > node.epoch:
             self._renew(node, point, cause)
         elif point.epoch == node.epoch and (
@@ -114,7 +173,7 @@ class Fold:
         node = self._draft.nodes.get(point.key)
         if node is None:
             # Others may know it all the same, so its customer is said in any case.
-            self._draft.put_node(point.key, _new(point, customer=""))
+            self._draft.put_node(point.key, self._new(point, ""))
             self.losses[point.key] = cause
         else:
             self.meet(point, cause)
@@ -138,7 +197,7 @@ class Fold:
             raise Contradiction(problem)
         draft.put_cut(cut)
         for key in sorted(released | named):
-            node = draft.nodes.get(key) or _unseen(self.rules.workspace, key)
+            node = draft.nodes.get(key) or self._unseen(key)
             cuts = {*node.cuts} - {cut.cut_id} | ({cut.cut_id} if key in named else set())
             draft.put_node(key, replace(node, cuts=tuple(sorted(cuts))))
             self.losses[key] = cut.cut_id
@@ -157,8 +216,13 @@ class Fold:
         nodes = draft.nodes
         if join.on and any(len(nodes[p.key].joined) >= MAX_JOINS for p in (a, b) if p.key in nodes):
             raise Contradiction(f"an identifier is named by {MAX_JOINS} joins already")
-        self.meet(a, cause)
-        self.meet(b, cause)
+        for point in (a, b):
+            if point.key in nodes:
+                self.meet(point, cause)
+            else:
+                # Whoever holds it is to hear of it, to tell in turn when it was first seen.
+                draft.put_node(point.key, self._new(point, ""))
+                self.losses[point.key] = cause
         if a.epoch < nodes[a.key].epoch or b.epoch < nodes[b.key].epoch:
             self.refusals[Refusal.ERASED] += 1
             return
@@ -198,32 +262,6 @@ class Fold:
             self._draft.quarantine[key] = True
             self._lose(key, node, cause)
 
-    def refresh(self, key: str) -> None:
-        """Take what is kept around *key* as the rules now have it."""
-        draft = self._draft
-        draft.read_nodes([key])
-        node = draft.nodes[key]
-        pairs = {other: pair_of(key, other) for other in (*node.neighbours, *node.weak)}
-        draft.read_edges(pairs.values())
-        sides: tuple[list[str], list[str]] = ([], [])
-        for other, pair in sorted(pairs.items()):
-            edge = draft.edges.get(pair)
-            weak = other in node.weak
-            if edge is not None:
-                judged = edge.proved(edge.proofs, self.rules)
-                weak = judged.strength < 1
-                if judged is not edge:
-                    draft.put_edge(judged)
-                if weak and not judged.by_hand:
-                    draft.mark_refused(judged, None)
-            sides[weak].append(other)
-        lone = (node.quarantined and node.more) or len(sides[0]) > self.rules.degree(node.type)
-        after = replace(node, neighbours=tuple(sides[0]), weak=tuple(sides[1]), quarantined=lone)
-        if after != node:
-            draft.put_node(key, after)
-        if lone is not node.quarantined:
-            draft.quarantine[key] = lone
-
     def _put_beside(self, edge: Edge, ends: tuple[Endpoint, Endpoint], cause: str) -> bool:
         """Note at either end of the same epoch that *edge* names the other; whether both do."""
         nodes, kept = self._draft.nodes, True
@@ -243,17 +281,41 @@ class Fold:
     def _renew(self, node: Node, point: Endpoint, cause: str) -> None:
         """Begin *point*'s epoch with nothing but the cuts that name it."""
         draft = self._draft
-        pairs = [pair_of(point.key, other) for other in (*node.around, *node.weak)]
+        pairs = [pair_of(point.key, other) for other in node.kept]
         draft.read_edges(pairs)
         for edge in [draft.edges[pair] for pair in pairs if pair in draft.edges]:
             draft.drop_edge(edge)
-        draft.put_node(point.key, replace(_new(point, customer=""), cuts=node.cuts))
+        draft.put_node(point.key, replace(self._new(point, ""), cuts=node.cuts))
         if node.quarantined:
             draft.quarantine[point.key] = False
         self._lose(point.key, node, cause)
 
     def _lose(self, key: str, node: Node, cause: str) -> None:
         self.losses.update(dict.fromkeys((key, *node.around), cause))
+
+    def _take_up(self, key: str, cause: str) -> None:
+        """Have what is kept around *key* as the rules in force have it."""
+        draft, node = self._draft, self._draft.nodes[key]
+        if self.in_force.sweep is not None and node.rules != self.in_force.version:
+            if key not in self._refreshed:
+                self._refreshed.add(key)
+                refresh(draft, key, self.rules)
+            self.stale[key] = cause
+
+    def _new(self, point: Endpoint, customer: str) -> Node:
+        return Node(
+            point.type,
+            point.epoch,
+            point.first_seen_at,
+            point.first_event_id,
+            customer,
+            rules=self.in_force.version,
+        )
+
+    def _unseen(self, key: str) -> Node:
+        # Later than a person's word, too, which brings its type.
+        own = own_customer(self.rules.workspace, key, 0)
+        return Node("", 0, NEVER + 1, "", own, rules=self.in_force.version)
 
     def _problem(self, cut: Cut) -> str | None:
         nodes = self._draft.nodes
@@ -267,46 +329,9 @@ class Fold:
         return None
 
 
-def beside(node: Node, other: str, *, strong: bool) -> tuple[Node, bool]:
-    """
-    *node* with *other* beside it, and whether it has it there: what is shared is not kept whole.
-
-    Of strong ones there is one more than the degree, of weak ones MAX_WEAK.
-    """
-    if _has(node.neighbours, other):
-        return node, True
-    was_weak = _has(node.weak, other)
-    if was_weak and (node.quarantined or not strong):
-        return node, True
-    if strong and not node.quarantined:
-        weak = tuple(key for key in node.weak if key != other) if was_weak else node.weak
-        return replace(node, neighbours=_with(node.neighbours, other), weak=weak), True
-    if not strong and len(node.weak) < MAX_WEAK:
-        return replace(node, weak=_with(node.weak, other)), True
-    return node if node.more else replace(node, more=True), False
-
-
-def _at(edge: Edge, a_epoch: int, b_epoch: int) -> Edge:
-    return replace(edge, a_epoch=a_epoch, b_epoch=b_epoch)
-
-
-def _has(keys: tuple[str, ...], key: str) -> bool:
-    at = bisect_left(keys, key)
-    return at < len(keys) and keys[at] == key
-
-
-def _with(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
-    at = bisect_left(keys, key)
-    return (*keys[:at], key, *keys[at:])
-
-
-def _new(point: Endpoint, customer: str) -> Node:
-    return Node(point.type, point.epoch, point.first_seen_at, point.first_event_id, customer)
-
-
-def _unseen(workspace: str, key: str) -> Node:
-    # Later than a person's word, too, which brings its type.
-    return Node("", 0, NEVER + 1, "", own_customer(workspace, key, 0))
+def digest_of(said: Adoption) -> str:
+    """By which rules are known again."""
+    return hashlib.sha256(said.text.encode()).hexdigest()
 
 
 def _order(cut: Cut) -> tuple[int, bool, tuple[str, ...], tuple[str, ...], str]:

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from customeros.processors.identity.draft import Draft, Known
-from customeros.processors.identity.fold import Contradiction, Fold
-from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair, pair_of
-from customeros.processors.identity.rules import Rules, rules_from
-from customeros.processors.identity.settle import settle, settle_all, settle_loss
+from customeros.processors.identity.fold import Contradiction, Fold, Malformed, Outdated
+from customeros.processors.identity.model import (
+    Conflict,
+    Edge,
+    InForce,
+    Joined,
+    Node,
+    Pair,
+    pair_of,
+)
+from customeros.processors.identity.rules import Rules, text_of
+from customeros.processors.identity.settle import settle, settle_loss
+from customeros.processors.identity.sweep import swept, take_up
 from customeros.schemas.identity import (
+    Adoption,
     Assignment,
     Cut,
     Endpoint,
@@ -19,7 +29,11 @@ from customeros.schemas.identity import (
     Join,
     Link,
     Refusal,
+    Sweep,
 )
+
+# Who adopted the rules that nobody adopted.
+FILE: Final = "customeros.toml"
 
 
 class Rejected(NamedTuple):
@@ -37,7 +51,8 @@ class Changes(NamedTuple):
     Args:
         edges, conflicts: None: no longer there.
         clock: the newest version given out; None: as before.
-        rules: those that hold from now on; None: as before.
+        rules: those that hold from now on, and for whom; None: as before.
+        adopted: rules, in order. sweep: what the graph is to be told next; None: nothing.
         refusals: evidence that can join nobody, counted by reason.
         version: of everything that is said.
         joins: what persons said of pairs. quarantine: who came into it (True), or out.
@@ -48,7 +63,9 @@ class Changes(NamedTuple):
     cuts: Mapping[str, Cut]
     conflicts: Mapping[Pair, Conflict | None]
     clock: int | None
-    rules: Rules | None
+    rules: InForce | None
+    adopted: Sequence[Adoption]
+    sweep: Sweep | None
     assignments: Sequence[Assignment]
     refusals: Mapping[Refusal, int]
     rejected: Sequence[Rejected]
@@ -57,37 +74,40 @@ class Changes(NamedTuple):
     quarantine: Mapping[str, bool]
 
 
-def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Changes:
+def update(known: Known, told: Sequence[Evidence], first: Rules, now: int) -> Changes:
     """
     Take *told* into the graph and recompute each customer concerned once.
 
     Everybody's customer is then that of `resolve` over all evidence ever told: order, repetition
-    and how it was cut into batches do not matter, except for rules, which hold from where they
-    come. Quarantine lasts for its epoch, whatever rules come later.
+    and how it was cut into batches do not matter. Other rules hold at once for whom evidence
+    names, and piece by piece for everybody else: until `sweep` is None, told again each time.
+    Who was quarantined while more came than is kept stays so for its epoch, whatever rules come.
 
     Args:
-        rules: in force before *told*, of the workspace that all of *told* is about.
+        told: all about one workspace.
+        first: adopted with its first evidence, unless that brings rules itself.
         now: ms; versions are hybrid clocks.
     """
     draft = Draft(known, max(known.clock() + 1, now))
     _read(draft, told)
-    fold = Fold(draft, rules)
-    adopted = False
+    before = known.in_force()
+    fold = Fold(draft, before or InForce(0, first))
     rejected: list[Rejected] = []
     for position, evidence in enumerate(told):
+        if not fold.in_force.version and evidence.kind is not EvidenceKind.RULES:
+            fold.adopt(_unasked(first, now))
         try:
-            adopted |= _take(fold, evidence)
-        except (_Malformed, Contradiction) as problem:
-            reason = "contradiction" if isinstance(problem, Contradiction) else "malformed_evidence"
-            rejected.append(Rejected(position, reason, str(problem)))
-    if adopted:
-        for key in draft.every_key():
-            fold.refresh(key)
-        settle_all(draft, "rules", fold.rules)
-    else:
-        if fold.losses:
-            settle_loss(draft, fold.losses, rules)
-        settle(draft, fold.touches, rules)
+            _take(fold, evidence)
+        except (Malformed, Contradiction, Outdated) as problem:
+            rejected.append(Rejected(position, _REASONS[type(problem)], str(problem)))
+    in_force = fold.in_force
+    if in_force.sweep is not None:
+        take_up(draft, fold.causes, in_force)
+        if fold.sweeps and before is not None and in_force.version == before.version:
+            in_force = swept(draft, in_force)
+    if fold.losses:
+        settle_loss(draft, fold.losses, fold.rules)
+    settle(draft, fold.touches, fold.rules)
     moved = [key for key, old in draft.before.items() if draft.nodes[key].customer != old]
     return Changes(
         nodes={key: draft.nodes[key] for key in draft.changed_nodes},
@@ -95,7 +115,9 @@ def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Ch
         cuts={cut: draft.cuts[cut] for cut in draft.changed_cuts},
         conflicts=draft.conflicts,
         clock=draft.version if moved or draft.changed_edges or draft.changed_cuts else None,
-        rules=fold.rules if adopted else None,
+        rules=in_force if in_force != before else None,
+        adopted=fold.adopted,
+        sweep=_next(in_force) if fold.sweeps else None,
         assignments=[_assignment(draft, key, fold.rules) for key in moved],
         refusals=fold.refusals,
         rejected=rejected,
@@ -105,8 +127,21 @@ def update(known: Known, told: Sequence[Evidence], rules: Rules, now: int) -> Ch
     )
 
 
-class _Malformed(ValueError):
-    """Evidence without the field that its kind names, or rules that are none."""
+_REASONS: Final[Mapping[type[Exception], str]] = {
+    Malformed: "malformed_evidence",
+    Contradiction: "contradiction",
+    Outdated: "outdated_rules",
+}
+
+
+def _unasked(first: Rules, now: int) -> Adoption:
+    return Adoption(version=1, text=text_of(first), by=FILE, why="", made_at=now)
+
+
+def _next(in_force: InForce) -> Sweep | None:
+    if in_force.sweep is None:
+        return None
+    return Sweep(version=in_force.version, after=in_force.sweep)
 
 
 def _read(draft: Draft, told: Sequence[Evidence]) -> None:
@@ -121,8 +156,7 @@ def _read(draft: Draft, told: Sequence[Evidence]) -> None:
     draft.read_edges([pair_of(*pair) for pair in beside])
 
 
-def _take(fold: Fold, evidence: Evidence) -> bool:
-    """Fold *evidence*; whether it changed the rules."""
+def _take(fold: Fold, evidence: Evidence) -> None:
     match evidence:
         case Evidence(kind=EvidenceKind.LINK, link=Link() as link):
             fold.link(link)
@@ -134,19 +168,12 @@ def _take(fold: Fold, evidence: Evidence) -> bool:
             fold.cut(cut)
         case Evidence(kind=EvidenceKind.JOIN, join=Join() as join):
             fold.join(join)
-        case Evidence(kind=EvidenceKind.RULES, rules=str() as text):
-            rules, fold.rules = fold.rules, _rules(text, fold.rules.workspace)
-            return fold.rules != rules
+        case Evidence(kind=EvidenceKind.RULES, rules=Adoption() as adoption):
+            fold.adopt(adoption)
+        case Evidence(kind=EvidenceKind.SWEEP, sweep=Sweep() as sweep):
+            fold.sweep(sweep)
         case _:
-            raise _Malformed(f"{evidence.kind.value} evidence without its own field")
-    return False
-
-
-def _rules(text: str, workspace: str) -> Rules:
-    try:
-        return rules_from(text, workspace)
-    except ValueError as problem:
-        raise _Malformed(str(problem)) from None
+            raise Malformed(f"{evidence.kind.value} evidence without its own field")
 
 
 def _assignment(draft: Draft, key: str, rules: Rules) -> Assignment:

@@ -30,6 +30,7 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
         weak: sorted keys that only weaker evidence names beside it, the first that came; these
             are not counted towards its degree, but other rules may find them stronger.
         more: others came that are in neither of the two.
+        rules: the version of those that `customer` follows.
         cuts: sorted ids of the cuts in force that name it.
         joined: sorted keys that a person joined it with; these are not counted as neighbours.
     """
@@ -45,6 +46,14 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
     joined: tuple[str, ...] = ()
     weak: tuple[str, ...] = ()
     more: bool = False
+    rules: int = 0
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Everybody that evidence which is kept may name beside it."""
+        if not self.weak:
+            return self.around
+        return tuple(dict.fromkeys((*self.around, *self.weak)))
 
     @property
     def around(self) -> tuple[str, ...]:
@@ -52,6 +61,20 @@ class Node(msgspec.Struct, frozen=True, array_like=True, gc=False):
         if not self.joined:
             return self.neighbours
         return tuple(dict.fromkeys((*self.neighbours, *self.joined)))
+
+
+class InForce(msgspec.Struct, frozen=True, array_like=True):
+    """
+    The rules of a workspace.
+
+    Args:
+        version: counted from 1; 0: none were adopted yet.
+        sweep: the last identifier, in order, whose customer is known to follow them; None: all do.
+    """
+
+    version: int
+    rules: Rules
+    sweep: str | None = None
 
 
 class Joined(msgspec.Struct, frozen=True, array_like=True, gc=False):

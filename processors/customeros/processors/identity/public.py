@@ -8,6 +8,7 @@ from typing import Any, Final
 from customeros.processors.identity.model import Edge, Joined, Node, Pair
 from customeros.processors.identity.proofs import Kept
 from customeros.schemas.identity import (
+    Adoption,
     Cut,
     Endpoint,
     Evidence,
@@ -21,6 +22,7 @@ from customeros.schemas.identity import (
 
 SPLIT = "split"
 JOIN = "join"
+RULES = "rules"
 _NO_PROOF: Final = Kept(0, "", "", "")
 
 
@@ -92,8 +94,22 @@ def quarantine_of(key: str, node: Node, workspace: str, version: int) -> Identit
     )
 
 
-def change_of(said: Cut | tuple[Pair, Joined], workspace: str) -> IdentityChange:
+def change_of(said: Cut | tuple[Pair, Joined] | Adoption, workspace: str) -> IdentityChange:
     """What a person said, as others may read it."""
+    if isinstance(said, Adoption):
+        return IdentityChange(
+            workspace=workspace,
+            change_id=f"{RULES}-{said.version}",
+            version=said.version,
+            kind=RULES,
+            on=True,
+            left=(),
+            right=(),
+            by=said.by,
+            why=said.why,
+            made_at=said.made_at,
+            text=said.text,
+        )
     if isinstance(said, Cut):
         made: Cut | Joined = said
         ends: tuple[Endpoint, ...] = ()
@@ -122,12 +138,14 @@ def evidence_of(change: IdentityChange) -> Evidence:
     """What the graph was told when *change* came to be: told again, it makes the same change."""
     said: dict[str, Any] = {
         "version": change.version,
-        "on": change.on,
         "by": change.by,
         "why": change.why,
         "made_at": change.made_at,
-        "undone_by": change.undone_by,
     }
+    if change.kind == RULES:
+        adoption = Adoption(text=change.text, **said)
+        return Evidence(workspace=change.workspace, kind=EvidenceKind.RULES, rules=adoption)
+    said |= {"on": change.on, "undone_by": change.undone_by}
     if change.kind == SPLIT:
         cut = Cut(cut_id=change.change_id, left=change.left, right=change.right, **said)
         return Evidence(workspace=change.workspace, kind=EvidenceKind.CUT, cut=cut)

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from customeros.processors.identity.draft import Draft
-from customeros.processors.identity.model import pairs_among
+from customeros.processors.identity.model import Edge, pairs_among
 from customeros.processors.identity.resolve import (
     Cluster,
     Resolution,
@@ -61,12 +61,26 @@ def settle_loss(draft: Draft, causes: Mapping[str, str], rules: Rules) -> None:
     _Region(draft, rules).resolve(causes, around=True)
 
 
-def settle_all(draft: Draft, cause: str, rules: Rules) -> None:
-    """Give every identifier of the workspace its customer, one connected part after the other."""
-    done: set[str] = set()
-    for key in draft.every_key():
-        if key not in done:
-            done |= _Region(draft, rules).resolve_connected(key, cause)
+def tell(
+    draft: Draft, resolution: Resolution, edges: Iterable[Edge], causes: Mapping[str, str]
+) -> bool:
+    """
+    Note what *resolution* says of *edges* and their ends; whether anybody moved.
+
+    Args:
+        causes: by identifier.
+    """
+    moved = False
+    for key, customer in resolution.assignments.items():
+        moved |= draft.move(key, customer, causes[key])
+    refused = {
+        one.edge.pair: (one.reason, one.detail)
+        for one in resolution.refused
+        if one.reason in _CONFLICTS
+    }
+    for edge in edges:
+        draft.mark_refused(edge, refused.get(edge.pair))
+    return moved
 
 
 def members_of(draft: Draft, seed: str) -> list[str]:
@@ -194,17 +208,6 @@ class _Region:
             grown |= split
         return self._apply(resolution, causes)
 
-    def resolve_connected(self, seed: str, cause: str) -> set[str]:
-        """Resolve all that evidence connects with *seed*; the keys that were."""
-        self._take_in([seed])
-        grown = 0
-        while grown < len(self._clusters):
-            new = range(grown, len(self._clusters))
-            grown = len(self._clusters)
-            self._grow(new)
-        self._apply(self._resolution(), dict.fromkeys(self._home, cause))
-        return set(self._home)
-
     def _take_in(self, keys: Iterable[str]) -> None:
         for key in keys:
             if key not in self._home:
@@ -234,17 +237,8 @@ class _Region:
     def _apply(self, resolution: Resolution, causes: Mapping[str, str]) -> bool:
         newest = list(causes.values())[-1]
         by_cluster = {self._home[key]: cause for key, cause in causes.items()}
-        moved = False
-        for key, customer in resolution.assignments.items():
-            moved |= self._draft.move(key, customer, by_cluster.get(self._home[key], newest))
-        refused = {
-            one.edge.pair: (one.reason, one.detail)
-            for one in resolution.refused
-            if one.reason in _CONFLICTS
-        }
-        for edge in self._edges:
-            self._draft.mark_refused(edge, refused.get(edge.pair))
-        return moved
+        of_each = {key: by_cluster.get(at, newest) for key, at in self._home.items()}
+        return tell(self._draft, resolution, self._edges, of_each)
 
 
 def _neighbours(draft: Draft, keys: Iterable[str], known: Iterable[str]) -> list[str]:

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 import msgspec
+import structlog
 
 from customeros.processors.configured import rules_of
+from customeros.processors.identity.fold import digest_of
 from customeros.processors.identity.graph import Changes, update
-from customeros.processors.identity.model import Conflict, Edge, Joined, Node, Pair
+from customeros.processors.identity.model import Conflict, Edge, InForce, Joined, Node, Pair
 from customeros.processors.identity.public import change_of, link_of, pair_name, quarantine_of
 from customeros.processors.identity.rules import Rules
 from customeros.runtime.config import Config
@@ -24,11 +26,13 @@ from customeros.runtime.stream import (
     struct_table,
 )
 from customeros.schemas.codec import ASSIGNMENT, EVIDENCE, IDENTITY_CHANGE, IDENTITY_LINK
-from customeros.schemas.identity import Cut, Evidence
+from customeros.schemas.identity import Adoption, Cut, Evidence, EvidenceKind
 from customeros.schemas.topics import ASSIGNMENTS, CHANGES, LINKS, Topic, topic_key
 from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
 
 T = TypeVar("T")
+
+_LOG: Final = structlog.get_logger()
 
 NODES: Final = struct_table("node", Node)
 EDGES: Final = struct_table("edge", Edge)
@@ -38,10 +42,14 @@ CLOCK: Final[Table[int]] = Table(
     "clock", msgspec.msgpack.encode, msgspec.msgpack.Decoder(int).decode
 )
 # Sets have no order of their own, and equal rules are to be equal bytes.
-RULES: Final[Table[Rules]] = Table(
+RULES: Final[Table[InForce]] = Table(
     "rules",
     msgspec.msgpack.Encoder(order="deterministic").encode,
-    msgspec.msgpack.Decoder(Rules).decode,
+    msgspec.msgpack.Decoder(InForce).decode,
+)
+# By version, a digest of each of the rules that were ever in force.
+ADOPTED: Final[Table[str]] = Table(
+    "adopted", msgspec.msgpack.encode, msgspec.msgpack.Decoder(str).decode
 )
 
 
@@ -50,7 +58,7 @@ class GraphProcessor:
     Evidence becomes assignments; only an identifier whose customer changed gets one.
 
     Args:
-        rules: by workspace, until evidence brings others; a workspace without gets the defaults.
+        rules: by workspace, adopted with its first evidence; one without gets the defaults.
     """
 
     stage: Final = "graph"
@@ -58,6 +66,19 @@ class GraphProcessor:
 
     def __init__(self, rules: Mapping[str, Rules]) -> None:
         self._rules = rules
+
+    def opened(self, state: State) -> None:
+        """Say it if what the configuration has is not in force."""
+        for _, in_force in state.scan(RULES):
+            mine = self._first(in_force.rules.workspace)
+            if msgspec.structs.replace(in_force.rules, blocked=mine.blocked) != mine:
+                _LOG.warning(
+                    "rules_differ",
+                    workspace=mine.workspace,
+                    in_force=in_force.version,
+                    hint="what customeros.toml says of identity is not in force: try "
+                    "`customeros identity what-if`, then `customeros identity adopt`",
+                )
 
     def handle(self, state: State, batch: Batch) -> Iterable[Output]:
         """Take a batch of evidence into the graphs of its workspaces."""
@@ -73,8 +94,8 @@ class GraphProcessor:
                 by_workspace.setdefault(evidence.workspace, []).append(record)
         for workspace, records in by_workspace.items():
             stored = StoredGraph(state, workspace)
-            rules = stored.rules() or self._rules.get(workspace) or Rules(workspace=workspace)
-            changes = update(stored, [record.value for record in records], rules, batch.now)
+            first = self._first(workspace)
+            changes = update(stored, [record.value for record in records], first, batch.now)
             stored.write(changes)
             _count(changes)
             outputs += [
@@ -87,6 +108,9 @@ class GraphProcessor:
                 for position, reason, detail in changes.rejected
             ]
         return outputs
+
+    def _first(self, workspace: str) -> Rules:
+        return self._rules.get(workspace) or Rules(workspace=workspace)
 
     def _rejected(self, batch: Batch, record: Record, reason: str, detail: str) -> Output:
         workspace = record.value.workspace if record.value is not None else None
@@ -116,16 +140,19 @@ class StoredGraph:
             if edge is not None:
                 yield edge, conflict
 
-    def keys(self) -> Iterator[str]:
-        for key, _ in self._state.scan(NODES, self._prefix.encode()):
-            yield key.decode().removeprefix(self._prefix)
+    def keys(self, beyond: str, limit: int) -> list[str]:
+        start = self._key(beyond) if beyond else b""
+        found = self._state.scan(NODES, self._prefix.encode(), beyond=start, limit=limit)
+        return [key.decode().removeprefix(self._prefix) for key, _ in found]
 
     def clock(self) -> int:
         return self._state.get(CLOCK, self._key()) or 0
 
-    def rules(self) -> Rules | None:
-        """Those that evidence brought; None: it brought none."""
+    def in_force(self) -> InForce | None:
         return self._state.get(RULES, self._key())
+
+    def adopted(self, version: int) -> str | None:
+        return self._state.get(ADOPTED, self._key(str(version)))
 
     def write(self, changes: Changes) -> None:
         state = self._state
@@ -141,6 +168,8 @@ class StoredGraph:
             state.put(CLOCK, self._key(), changes.clock)
         if changes.rules is not None:
             state.put(RULES, self._key(), changes.rules)
+        for said in changes.adopted:
+            state.put(ADOPTED, self._key(str(said.version)), digest_of(said))
 
     def _key(self, *parts: str) -> bytes:
         return (self._prefix + "/".join(parts)).encode()
@@ -173,10 +202,14 @@ def _told(stored: StoredGraph, changes: Changes, workspace: str) -> Iterator[Out
         lone = quarantine_of(key, changes.nodes[key], workspace, version) if on else None
         value = None if lone is None else IDENTITY_LINK.encode(lone)
         yield Output(LINKS, topic_key(workspace, pair_name(key)), value)
-    made: list[Cut | tuple[Pair, Joined]] = [*changes.cuts.values(), *changes.joins.items()]
+    made: list[Adoption | Cut | tuple[Pair, Joined]] = [*changes.adopted, *changes.cuts.values()]
+    made += changes.joins
     for change in (change_of(said, workspace) for said in made):
         value = IDENTITY_CHANGE.encode(change)
         yield Output(CHANGES, topic_key(workspace, change.change_id), value)
+    if changes.sweep is not None:
+        more = Evidence(workspace=workspace, kind=EvidenceKind.SWEEP, sweep=changes.sweep)
+        yield Output(EVIDENCE_TOPIC, workspace.encode(), EVIDENCE.encode(more))
 
 
 def _count(changes: Changes) -> None:

@@ -103,9 +103,9 @@ class Learning:
         ]
         if self._new:
             self._told = self._first
-        elif self._told is not None and self._first is not None and self._first < self._told:
+        elif self._first is not None and self._bothers():
             self._told = self._first
-            outputs.append(self._seen(self._first))
+            outputs.append(seen(self.workspace, self.nid, self._replaced()))
         outputs.extend(
             Output(
                 SIGHTINGS,
@@ -223,7 +223,7 @@ class Learning:
 
     def _linked(self, other: str, new: _New, proof: Kept) -> Output:
         assert self._first is not None  # noqa: S101 - a pair comes of an event
-        return self._evidence(
+        return _evidence(
             Evidence(
                 workspace=self.workspace,
                 kind=EvidenceKind.LINK,
@@ -238,18 +238,22 @@ class Learning:
             )
         )
 
-    def _seen(self, first: First) -> Output:
-        known = self._known
-        return self._evidence(
-            Evidence(
-                workspace=self.workspace,
-                kind=EvidenceKind.SEEN,
-                seen=endpoint(self.nid, known.type, first, known.epoch),
-            )
-        )
+    def _bothers(self) -> bool:
+        """Whether the graph, which knows the identifier, has to hear when it was first seen."""
+        if self._told is None:
+            return self.assignment_version > 0
+        return self._first is not None and self._first < self._told
 
-    def _evidence(self, evidence: Evidence) -> Output:
-        return Output(EVIDENCE_TOPIC, self.workspace.encode(), EVIDENCE.encode(evidence))
+
+def seen(workspace: str, nid: str, known: Known) -> Output:
+    """Tell the graph when *known*, which was seen, was seen first."""
+    assert known.first is not None  # noqa: S101 - the caller looked
+    point = endpoint(nid, known.type, known.first, known.epoch)
+    return _evidence(Evidence(workspace=workspace, kind=EvidenceKind.SEEN, seen=point))
+
+
+def _evidence(said: Evidence) -> Output:
+    return Output(EVIDENCE_TOPIC, said.workspace.encode(), EVIDENCE.encode(said))
 
 
 def _newest_consent(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+import msgspec
+
 from customeros.processors.accounts.model import NOBODY
 from customeros.processors.configured import rules_of
 from customeros.processors.enrichment.context import enrich, page, touch
@@ -20,7 +22,7 @@ from customeros.processors.streams.identifier import (
     Sighting,
     decode_sighting,
 )
-from customeros.processors.streams.learning import Learning
+from customeros.processors.streams.learning import Learning, seen
 from customeros.runtime.config import Config
 from customeros.runtime.metrics import DUPLICATES
 from customeros.runtime.settings import Settings
@@ -208,6 +210,9 @@ class ResolveProcessor:
             before = known.get(key) or unknown(workspace, nid, assignment.type)
             if assignment.version > before.assignment_version:
                 after, told = moved(workspace, nid, before, assignment)
+                if after.told is None and after.first is not None:
+                    after = msgspec.structs.replace(after, told=after.first)
+                    outputs.append(seen(workspace, nid, after))
                 state.put(IDENTIFIERS, key, after)
                 outputs.extend(told)
                 outputs.extend(followed(state, workspace, nid, before, after))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -30,13 +30,16 @@ class Entries(Generic[V]):
             if self._order is not None:
                 del self._order[bisect_left(self._order, key)]
 
-    def keys(self, prefix: bytes) -> list[bytes]:
-        """The keys that start with *prefix*, ascending, as of now."""
+    def keys(self, prefix: bytes, beyond: bytes = b"") -> list[bytes]:
+        """The keys that start with *prefix* and come after *beyond*, ascending, as of now."""
         if self._order is None:
             self._order = sorted(self.values)
         end = after(prefix)
         stop = len(self._order) if end is None else bisect_left(self._order, end)
-        return self._order[bisect_left(self._order, prefix) : stop]
+        start = bisect_left(self._order, prefix)
+        return self._order[
+            max(start, bisect_right(self._order, beyond)) if beyond else start : stop
+        ]
 
 
 def after(prefix: bytes) -> bytes | None:

@@ -8,7 +8,15 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from customeros.runtime.errors import PoisonRecord
-from customeros.runtime.stream.model import Batch, Output, Processor, Record, Table, dead_letter
+from customeros.runtime.stream.model import (
+    Batch,
+    Opens,
+    Output,
+    Processor,
+    Record,
+    Table,
+    dead_letter,
+)
 from customeros.runtime.stream.overlay import DECODED_BYTES, Overlay
 from customeros.runtime.stream.store import Store
 from customeros.schemas.codec import Undecodable
@@ -73,6 +81,8 @@ class PartitionFold:
         self._state = Overlay(store, decoded_bytes=decoded_bytes)
         self._topic_ids = topic_ids or {}
         self._outputs: list[Output] = []
+        if isinstance(processor, Opens):
+            processor.opened(self._state)
 
     def watermark(self, topic: Topic) -> int:
         """The last offset of *topic* that was folded; -1: none."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
@@ -98,9 +98,13 @@ class State(Protocol):
         """Leave nothing at *key*; harmless where nothing is."""
 
     def scan(
-        self, table: Table[T], prefix: bytes = b"", *, limit: int | None = None
+        self, table: Table[T], prefix: bytes = b"", *, beyond: bytes = b"", limit: int | None = None
     ) -> Iterator[tuple[bytes, T]]:
-        """Entries whose key starts with *prefix*, ascending, as of the time of the call."""
+        """
+        Entries whose key starts with *prefix*, those after the key *beyond*.
+
+        They are ascending, and as of the time of the call.
+        """
 
 
 class Output(NamedTuple):
@@ -134,6 +138,14 @@ class Processor(Protocol):
 
     def handle(self, state: State, batch: Batch) -> Iterable[Output]:
         """Fold *batch* into *state*; the outputs leave in the order given."""
+
+
+@runtime_checkable
+class Opens(Protocol):
+    """A processor that looks at the state of a partition before anything is folded into it."""
+
+    def opened(self, state: State) -> None:
+        """Only look."""
 
 
 def dead_letter(

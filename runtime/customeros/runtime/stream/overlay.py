@@ -75,13 +75,15 @@ class Overlay:
         self._stage(table, key, None)
 
     def scan(
-        self, table: Table[T], prefix: bytes = b"", *, limit: int | None = None
+        self, table: Table[T], prefix: bytes = b"", *, beyond: bytes = b"", limit: int | None = None
     ) -> Iterator[tuple[bytes, T]]:
         staged: dict[bytes, Any] = {}
         for layer in (self._sealed, self._open):
             if entries := layer.get(table.name):
-                staged.update((key, entries.values[key]) for key in entries.keys(prefix))
-        return self._merged(table, staged, self._store.scan(table.prefix + prefix), limit)
+                staged.update((key, entries.values[key]) for key in entries.keys(prefix, beyond))
+        start = table.prefix + beyond if beyond else b""
+        stored = self._store.scan(table.prefix + prefix, start)
+        return self._merged(table, staged, stored, limit)
 
     def seal(self) -> dict[bytes, bytes | None]:
         """

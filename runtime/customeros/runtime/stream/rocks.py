@@ -50,11 +50,12 @@ class RocksStore:
         found: list[bytes | None] = self._db.get(list(keys))
         return found
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, beyond: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         options = rocksdict.ReadOptions()
         if (end := after(prefix)) is not None:
             options.set_iterate_upper_bound(end)
-        found: Iterator[tuple[bytes, bytes]] = self._db.items(from_key=prefix, read_opt=options)
+        start = max(prefix, beyond + b"\0") if beyond else prefix
+        found: Iterator[tuple[bytes, bytes]] = self._db.items(from_key=start, read_opt=options)
         return _within(options, found)
 
     def write(self, writes: Mapping[bytes, bytes | None], position: Position) -> None:

@@ -40,8 +40,12 @@ class Store(Protocol):
     def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         """The values at *keys*, in their order."""
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Entries whose key starts with *prefix*, ascending, as of the time of the call."""
+    def scan(self, prefix: bytes, beyond: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """
+        Entries whose key starts with *prefix*, those after the key *beyond*.
+
+        They are ascending, and as of the time of the call.
+        """
 
     def write(self, writes: Mapping[bytes, bytes | None], position: Position) -> None:
         """Set and (None) delete, and move the position, all or nothing."""
@@ -60,9 +64,9 @@ class DictStore:
     def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
         return list(map(self._entries.values.get, keys))
 
-    def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def scan(self, prefix: bytes, beyond: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
         values = self._entries.values
-        return iter([(key, values[key]) for key in self._entries.keys(prefix)])
+        return iter([(key, values[key]) for key in self._entries.keys(prefix, beyond)])
 
     def write(self, writes: Mapping[bytes, bytes | None], position: Position) -> None:
         for key, value in writes.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, MutableMapping
 
-from customeros.processors.identity.public import SPLIT
+from customeros.processors.identity.public import RULES, SPLIT
 from customeros.schemas.codec import IDENTITY_CHANGE
 from customeros.schemas.identity import IdentityChange
 from customeros.schemas.topics import topic_key
@@ -53,10 +53,11 @@ class Changes(MutableMapping[bytes, bytes]):
         return self._splits.get(topic_key(workspace, key), ())
 
     def newest_first(self, workspace: str) -> list[IdentityChange]:
-        """Every change of the workspace."""
+        """Every split and join of the workspace."""
         start = topic_key(workspace, "")
         values = [self._values.get(name) for name in self if name.startswith(start)]
-        found = [IDENTITY_CHANGE.decode(value) for value in values if value is not None]
+        made = [IDENTITY_CHANGE.decode(value) for value in values if value is not None]
+        found = [one for one in made if one.kind != RULES]
         return sorted(found, key=lambda one: (one.version, one.change_id), reverse=True)
 
     def _forget(self, name: bytes) -> None:
