@@ -9,16 +9,13 @@ from customeros.processors.configured import rules_of
 from customeros.processors.identity.rules import (
     MAX_BLOCKED,
     Rules,
-    blocked_keys,
     rules_from,
     text_of,
 )
 from customeros.runtime.config import parse_rules
 from customeros.schemas.identifier import (
-    Identifier,
     IdentifierRules,
     IdentifierType,
-    identifier_key,
 )
 from customeros.schemas.identity import STRENGTHS, Strength
 from support.identity import Graph, link
@@ -124,13 +121,3 @@ def test_strengths_beyond_three_are_refused() -> None:
 
     with pytest.raises(ValueError, match="cannot be read"):
         rules_from(text, "shop")
-
-
-def test_identifiers_of_before_are_blocked_by_value_and_pattern() -> None:
-    desk = Identifier("email", "desk@hotel.example")
-    walk_in = Identifier("loyalty_card", "walk-in-7")
-    known = [desk, walk_in, Identifier("email", "ada@example.com")]
-
-    found = blocked_keys(KIOSK.identifiers, known, b"key")
-
-    assert found == {identifier_key(b"key", desk), identifier_key(b"key", walk_in)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -12,10 +12,7 @@ from customeros.schemas.identifier import (
     MAX_DEGREE,
     MAX_MEMBERS,
     NORMALISERS,
-    Identifier,
     IdentifierRules,
-    identifier_key,
-    is_blocked,
     is_type,
 )
 from customeros.schemas.identity import STRENGTHS, Strength
@@ -63,19 +60,6 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def degree(self, type_name: str) -> int:
         """Neighbours that an identifier of this type may have before it is quarantined."""
         return min(self.identifiers.type_of(type_name).degree, MAX_DEGREE)
-
-
-def blocked_keys(
-    rules: IdentifierRules, known: Iterable[Identifier], workspace_key: bytes
-) -> frozenset[str]:
-    """
-    The keys of those among *known* that *rules* block.
-
-    What comes from now on is dropped at the edge; this is for what came before.
-    """
-    return frozenset(
-        identifier_key(workspace_key, found) for found in known if is_blocked(found.value, rules)
-    )
 
 
 def text_of(rules: Rules) -> str:
