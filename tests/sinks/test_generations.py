@@ -53,6 +53,21 @@ def test_what_people_ask_follows_the_generation_that_is_published_and_back(first
             _ask(first, f"SELECT * FROM {view} LIMIT 1")  # noqa: S608
 
 
+def test_a_sink_that_starts_leaves_the_names_to_whom_they_were_given(first: Settings) -> None:
+    """That of a former generation too; its own columns it keeps up to date."""
+    publish(first.of(2))
+    _ask(first, f"CREATE OR REPLACE VIEW {first.database}.links AS SELECT 1 AS old")
+
+    for generation in (1, 2):
+        ClickHouse(first.of(generation)).close()
+
+    assert _ask(first, "SELECT customer_id FROM customers") == [("c-2",)]
+    assert _ask(first, "SELECT strength FROM links") == []
+    publish(first)
+    ClickHouse(first.of(2)).close()
+    assert _ask(first, "SELECT customer_id FROM customers") == [("c-1",)]
+
+
 def test_a_filter_reaches_the_sort_key_through_the_published_view(first: Settings) -> None:
     """Being one view further costs no scan."""
     publish(first.of(2))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from customeros.runtime.settings import Settings
 from customeros.schemas.topics import FIRST_GENERATION
 from customeros.sinks.clickhouse.inserts import connect, create_database, meaning
-from customeros.sinks.clickhouse.tables import TABLES, statements, views
+from customeros.sinks.clickhouse.tables import TABLES, showing, statements
 
 
 def publish(settings: Settings) -> None:
@@ -27,9 +27,8 @@ def publish(settings: Settings) -> None:
             for statement in statements():
                 server.command(statement)
         else:
-            for view in views():
-                name = f"CREATE OR REPLACE VIEW {public}.{view}"
-                server.command(f"{name} AS SELECT * FROM {own}.{view}")  # noqa: S608
+            for statement in showing(public, own):
+                server.command(statement)
 
 
 def discard(settings: Settings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
@@ -16,7 +17,7 @@ from customeros.runtime.errors import Misconfigured, PoisonRecord, Unavailable
 from customeros.runtime.metrics import SINK_FLUSH_SECONDS
 from customeros.runtime.settings import Settings
 from customeros.sinks.clickhouse.record import Record, Row
-from customeros.sinks.clickhouse.tables import INSERT_SETTINGS, Table, statements
+from customeros.sinks.clickhouse.tables import INSERT_SETTINGS, Table, set_up, views
 
 _DEPENDENCY: Final = "clickhouse"
 _CONNECT_SECONDS: Final = 5
@@ -126,8 +127,9 @@ class ClickHouse:
         with meaning():
             with connect(settings) as server:
                 server.command(create_database(settings.database))
+                shown = _shown(server, settings.clickhouse.database)
             self._connection = connect(settings, settings.database)
-            for statement in statements():
+            for statement in set_up(settings.clickhouse.database, settings.database, shown):
                 self._connection.command(statement)
 
     def insert(self, table: Table, rows: Sequence[Pending]) -> None:
@@ -158,6 +160,16 @@ def connect(settings: Settings, database: str | None = None) -> Client:
         autogenerate_session_id=False,
         client_name="customeros-sink",
     )
+
+
+def _shown(server: Client, public: str) -> str:
+    """The database whose tables the views of *public* show; empty: there are no views yet."""
+    asked = (
+        "SELECT as_select FROM system.tables WHERE database = {of:String} AND name = {view:String}"
+    )
+    found = server.query(asked, parameters={"of": public, "view": views()[0]}).result_rows
+    named = re.search(r"FROM (\w+)\.", str(found[0][0])) if found else None
+    return named[1] if named else ""
 
 
 def create_database(name: str) -> str:

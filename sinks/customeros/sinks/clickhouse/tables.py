@@ -244,6 +244,7 @@ TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, ACCOUNTS, LINKS, D
 
 # Values are taken as they are: dates in traits stay text. An import of old events may span many
 # months, and each is a partition.
+_VIEW: Final = re.compile(r"CREATE OR REPLACE VIEW (\w+)")
 INSERT_SETTINGS: Final[Mapping[str, str | int]] = {
     "async_insert": 0,
     "input_format_try_infer_dates": 0,
@@ -254,8 +255,29 @@ INSERT_SETTINGS: Final[Mapping[str, str | int]] = {
 
 def views() -> list[str]:
     """The names under which people ask."""
-    found = (re.match(r"CREATE OR REPLACE VIEW (\w+)", each) for each in statements())
-    return [view[1] for view in found if view]
+    return [found[1] for each in statements() if (found := _VIEW.match(each))]
+
+
+def set_up(public: str, own: str, shown: str) -> Iterator[str]:
+    """
+    What a sink that starts has to run in its database *own*; all may run again.
+
+    Args:
+        public: the database whose views people ask.
+        shown: the database that these show now, see `showing`; another one's are left alone.
+    """
+    taken = own == public and shown not in {"", own}
+    for statement in statements():
+        if not (taken and _VIEW.match(statement)):
+            yield statement
+    if shown == own != public:
+        yield from showing(public, own)  # they may have got columns
+
+
+def showing(public: str, own: str) -> Iterator[str]:
+    """What makes the views of *public* show those of another database."""
+    for view in views():
+        yield f"CREATE OR REPLACE VIEW {public}.{view} AS SELECT * FROM {own}.{view}"  # noqa: S608
 
 
 def statements() -> Iterator[str]:
