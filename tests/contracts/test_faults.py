@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from customeros.runtime.clients import admin
+from customeros.runtime.settings import Worker
 from customeros.runtime.stream.worker import EXIT_CRASHED, EXIT_MISCONFIGURED
 from customeros.runtime.topics import ensure_topics, prefixed
 from customeros.schemas.topics import changelog
@@ -121,6 +122,29 @@ def test_two_workers_share_the_partitions_and_a_leaving_one_hands_over(
     pipeline.forget("a")
     pipeline.settle()
     assert_exact(pipeline, range(EVENTS))
+
+
+def test_a_worker_that_lives_but_does_nothing_ends_and_its_work_is_done_by_the_next(
+    pipeline: CountingOnKafka,
+) -> None:
+    """Its group never notices: heartbeats go on beside the batch that hangs."""
+    worker = Worker(session_seconds=6, stall_seconds=4)
+    pipeline.settings = pipeline.settings.model_copy(update={"worker": worker})
+    hanging = pipeline.start()
+    feed(pipeline, range(100))
+    pipeline.settle()
+    (pipeline.home() / "hangs").touch()
+    feed(pipeline, range(100, 400))
+
+    assert ended(hanging) == EXIT_CRASHED
+    (said,) = (
+        line
+        for line in map(json.loads, pipeline.log().read_text().splitlines())
+        if line["event"] == "process_stuck"
+    )
+    assert any(place.startswith("handle:") for place in said["at"])
+    pipeline.settle()
+    assert_exact(pipeline, range(400))
 
 
 def test_a_worker_told_to_stop_commits_what_it_has_and_exits_with_0(

@@ -7,8 +7,10 @@ As a program it is a worker: `python -m support.counting`, settings from the env
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -42,15 +44,20 @@ class Counting:
 
     Args:
         seconds_per_record: how long it dawdles, so that a test can interfere.
+        hangs_once: a file; as long as it is there, the next batch takes it away and never ends.
     """
 
     stage = STAGE
 
-    def __init__(self, *, seconds_per_record: float = 0.0) -> None:
+    def __init__(self, *, seconds_per_record: float = 0.0, hangs_once: Path | None = None) -> None:
         self.sources = {LEFT: decode_number, RIGHT: decode_number}
         self._seconds_per_record = seconds_per_record
+        self._hangs_once = hangs_once
 
     def handle(self, state: State, batch: Batch) -> Iterable[Output]:
+        if self._hangs_once and self._hangs_once.exists():
+            self._hangs_once.unlink()
+            threading.Event().wait()
         if self._seconds_per_record:
             time.sleep(self._seconds_per_record * len(batch.records))
         counts = state.get_many(COUNTS, {record.key or b"" for record in batch.records})
@@ -87,7 +94,8 @@ def main() -> None:
     settings = read_settings()
     configure_logs(settings.logs, process=STAGE)
     pace = float(os.environ.get("SECONDS_PER_RECORD", "0"))
-    run_worker(Counting(seconds_per_record=pace), settings)
+    hangs = settings.home / "hangs"
+    run_worker(Counting(seconds_per_record=pace, hangs_once=hangs), settings)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 
 from customeros.runtime import clients
+from customeros.runtime.progress import Progress
 from customeros.runtime.settings import ClickHouse as ClickHouseSettings
 from customeros.runtime.settings import Kafka, Settings
 from customeros.runtime.topics import ensure_topics, prefixed
@@ -145,7 +146,7 @@ class SinkStack:
         def run() -> None:
             try:
                 target = ClickHouse(self.settings)
-                Sink(self.settings, target).run(stop)
+                Sink(self.settings, target, Progress(GROUP, 60.0)).run(stop)
                 target.close()
             except BaseException as error:  # noqa: BLE001  (raised below)
                 errors.append(error)

@@ -140,13 +140,13 @@ schemas at http://{api.host}:{api.port}/registry
 def _measured(
     name: str, arguments: tuple[str, ...], env: dict[str, str], *, after: tuple[str, ...]
 ) -> Spec:
-    """A process without an HTTP port of its own: it answers where it serves its metrics."""
+    """A process without an HTTP port of its own: it says how it is where it serves its metrics."""
     port = free_port()
     return Spec(
         name=name,
         argv=_command(*arguments),
         env={**env, "CUSTOMEROS_METRICS__PORT": str(port)},
-        ready=f"http://{LOOPBACK}:{port}/metrics",
+        ready=f"http://{LOOPBACK}:{port}/readyz",
         after=after,
         stop_seconds=_WORKER_STOP_SECONDS,
     )

@@ -10,6 +10,7 @@ import clickhouse_connect
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from customeros.ops.lag import stage_lags
@@ -103,6 +104,7 @@ def _facts(picture: Picture, settings: Settings) -> dict[str, Any]:
                 "name": health.process.name,
                 "state": health.process.state,
                 "healthy": health.healthy,
+                "trouble": health.trouble or None,
                 "pid": health.process.pid,
                 "port": health.process.port,
                 "restarts": health.process.restarts,
@@ -126,7 +128,7 @@ def _print(picture: Picture, settings: Settings) -> None:
         table.add_row(
             process.name,
             process.state,
-            "[green]answers[/]" if health.healthy else "[red]silent[/]",
+            "[green]at work[/]" if health.healthy else f"[red]{escape(health.trouble)}[/]",
             str(process.pid or ""),
             str(process.port or ""),
             str(process.restarts or ""),

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Callable, Mapping
+from http.server import ThreadingHTTPServer
+
 import structlog
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client.exposition import MetricsHandler
 
 from customeros.runtime.settings import Metrics
 
@@ -54,10 +60,44 @@ UNAVAILABLE = Counter(
     "a dependency did not answer",
     ["stage", "dependency"],
 )
+PROGRESS_AGE = Gauge(
+    "customeros_progress_age_seconds", "records wait, and nothing is done for so long", ["stage"]
+)
 
 
-def serve_metrics(metrics: Metrics) -> None:
-    """Serve `/metrics` from a thread of this process, if a port is set."""
+def serve_metrics(metrics: Metrics, *, trouble: Callable[[], str]) -> None:
+    """
+    Serve `/metrics`, `/healthz` and `/readyz` from threads of this process, if a port is set.
+
+    Args:
+        trouble: why this process is not at work, in words, for `/readyz`; empty: it is.
+    """
     if metrics.port:
-        start_http_server(metrics.port, addr=metrics.host)
+        answers = type("Answers", (_Answers,), {"trouble": staticmethod(trouble)})
+        server = ThreadingHTTPServer((metrics.host, metrics.port), answers)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         structlog.get_logger().info("metrics_served", port=metrics.port)
+
+
+class _Answers(MetricsHandler):
+    trouble: Callable[[], str]
+
+    def do_GET(self) -> None:  # noqa: N802 - http.server's name
+        match self.path:
+            case "/healthz":
+                self._answer(200, {"status": "alive"})
+            case "/readyz":
+                reason = self.trouble()
+                found = {"ready": not reason} | ({"reason": reason} if reason else {})
+                self._answer(503 if reason else 200, found)
+            case _:
+                super().do_GET()
+
+    def _answer(self, status: int, found: Mapping[str, object]) -> None:
+        body = json.dumps(found).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)

@@ -15,6 +15,8 @@ from customeros.schemas.topics import FIRST_GENERATION, generation_prefix
 
 LOOPBACK = "127.0.0.1"
 GENERATION_VARIABLE = "CUSTOMEROS_GENERATION"
+# A rebalance may wait for the sessions of those that died one after the other.
+_PATIENCE_SESSIONS = 6
 
 
 class _Section(BaseModel):
@@ -83,6 +85,16 @@ class Worker(_Section):
     )
     dedupe_hours: int = Field(24, ge=1, description="an event id is known at least this long")
     cache_mb: int = Field(16, gt=0, description="block cache of one partition's store, MB")
+    stall_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="records wait and nothing is done: start again; unset: 6 sessions",
+    )
+
+    @property
+    def patience_seconds(self) -> float:
+        """For so long a process may do nothing while records wait for it."""
+        return self.stall_seconds or self.session_seconds * _PATIENCE_SESSIONS
 
 
 class Metrics(_Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -22,6 +23,7 @@ from customeros.runtime.stack.kafka import kafka_answers
 
 # A log is cut when it has grown past this, bytes; one older piece is kept beside it.
 _LOG_BYTES = 10 << 20
+_SILENT, _UNREADY = "does not answer", "is not ready"
 # One probe of a process on this machine, s.
 _PROBE_SECONDS = 1.0
 
@@ -158,17 +160,22 @@ def tail(log: Path, *, lines: int = 20) -> str:
 
 def answers(check: str) -> bool:
     """Whether a readiness check (see `Spec.ready`) holds now; raises nothing."""
+    return not trouble(check)
+
+
+def trouble(check: str) -> str:
+    """Why a readiness check (see `Spec.ready`) does not hold now, in words; empty: it does."""
     if not check:
-        return True
+        return ""
     place = urlsplit(check)
     host, port = place.hostname or LOOPBACK, place.port or 0
     match place.scheme:
         case "kafka":
-            return kafka_answers(host, port, seconds=_PROBE_SECONDS)
+            return "" if kafka_answers(host, port, seconds=_PROBE_SECONDS) else _SILENT
         case "tcp":
-            return _accepts(host, port)
+            return "" if _accepts(host, port) else _SILENT
         case _:
-            return _succeeds(check)
+            return _refusal(check)
 
 
 def _accepts(host: str, port: int) -> bool:
@@ -179,12 +186,20 @@ def _accepts(host: str, port: int) -> bool:
         return False
 
 
-def _succeeds(url: str) -> bool:
+def _refusal(url: str) -> str:
     try:
         with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as response:  # noqa: S310 - ours
-            return 200 <= int(response.status) < 300
+            return "" if 200 <= int(response.status) < 300 else _UNREADY
     except urllib.error.HTTPError as refused:
-        refused.close()
-        return False
+        with refused:
+            return _reason(refused.read())
     except (OSError, ValueError):
-        return False
+        return _SILENT
+
+
+def _reason(body: bytes) -> str:
+    """What a process says itself, as `/readyz` of `runtime.metrics` does."""
+    try:
+        return str(json.loads(body)["reason"])
+    except (ValueError, TypeError, KeyError):
+        return _UNREADY

@@ -18,7 +18,7 @@ from customeros.runtime.settings import Settings
 from customeros.runtime.stack.board import board
 from customeros.runtime.stack.keeping import Keeper
 from customeros.runtime.stack.ports import port_taken, taken_port_sentence
-from customeros.runtime.stack.processes import Spec, answers, tail
+from customeros.runtime.stack.processes import Spec, tail, trouble
 from customeros.runtime.stack.runfile import (
     ProcessState,
     Run,
@@ -38,10 +38,15 @@ _DOWN_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class ProcessHealth:
-    """A process as its supervisor sees it, and whether it answers at this moment."""
+    """A process as its supervisor sees it, and why it is not at work now; empty: it is."""
 
     process: ProcessState
-    healthy: bool
+    trouble: str
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it is at work."""
+        return not self.trouble
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,10 @@ def status(settings: Settings) -> Status:
         running=True,
         pid=run.pid,
         processes=tuple(
-            ProcessHealth(process, process.state == "ready" and answers(process.ready))
+            ProcessHealth(
+                process,
+                trouble(process.ready) if process.state == "ready" else f"is {process.state}",
+            )
             for process in run.processes
         ),
     )

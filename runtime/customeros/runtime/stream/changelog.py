@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
@@ -21,16 +21,33 @@ _STALL_SECONDS: Final = 60.0
 _FETCH_RECORDS: Final = 5_000
 _FETCH_SECONDS: Final = 0.05
 _PASSING: Final = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
+# Of these a person has to hear; all else that a question is answered with passes.
+_HOPELESS: Final = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+)
 # Half of the changelogs' delete.retention.ms: a store left behind for longer may have missed
 # tombstones that compaction has removed since, and keys would rise from the dead.
 _STALE_MS: Final = 12 * 3_600_000
 
 
-def catch_up(settings: Settings, store: RocksStore, place: TopicPartition, *, topic_id: str) -> int:
+def catch_up(
+    settings: Settings,
+    store: RocksStore,
+    place: TopicPartition,
+    *,
+    topic_id: str,
+    moved: Callable[[], None],
+) -> int:
     """
     Read *place*, the changelog's partition, into *store* up to the end; how many records that was.
 
     Only after its predecessor is fenced does the owner call this: then the end stays the end.
+
+    Args:
+        moved: called again and again while it gets on.
 
     Raises:
         Misconfigured: the store belongs to another topic, or is ahead of this one.
@@ -46,7 +63,7 @@ def catch_up(settings: Settings, store: RocksStore, place: TopicPartition, *, to
         },
     )
     try:
-        first, end = reader.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
+        first, end = _span(reader, place)
         start = start_offset(store, place, topic_id, first, end)
         reader.assign([TopicPartition(place.topic, place.partition, start)])
         count = 0
@@ -54,6 +71,7 @@ def catch_up(settings: Settings, store: RocksStore, place: TopicPartition, *, to
             # Until it is at the end, the store is as old as it was.
             store.write(records, Position(offset, topic_id, store.position.written_at))
             count += len(records)
+            moved()
         if store.position != NOWHERE:
             store.write({}, store.position._replace(written_at=_now()))
         return count
@@ -66,14 +84,11 @@ def end_offsets(settings: Settings, places: list[TopicPartition]) -> dict[str, i
     The offset of the next record of each of *places*, by topic.
 
     Raises:
-        KafkaException: the broker does not answer.
+        Unavailable: the broker does not answer.
     """
     reader = consumer(settings)
     try:
-        return {
-            place.topic: reader.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)[1]
-            for place in places
-        }
+        return {place.topic: _span(reader, place)[1] for place in places}
     finally:
         reader.close()
 
@@ -102,6 +117,16 @@ def start_offset(
         store.clear()
         return OFFSET_BEGINNING
     return position.offset + 1
+
+
+def _span(reader: Any, place: TopicPartition) -> tuple[int, int]:
+    try:
+        first, end = reader.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
+    except KafkaException as error:
+        if error.args[0].code() in _HOPELESS:
+            raise
+        raise Unavailable("kafka") from error
+    return first, end
 
 
 def _until_end(reader: Any) -> Iterator[tuple[dict[bytes, bytes | None], int]]:

@@ -8,11 +8,15 @@ contract test sees to it that the pinned versions still have them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import faust
+import structlog
+from aiokafka import TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -24,18 +28,29 @@ TOUCHED: Final[Mapping[str, Sequence[str]]] = {
         "_wait_next_records",
         "_new_offset",
         "_add_gap",
+        "_commit_offsets",
         "getmany",
         "perform_seek",
     ),
-    "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread": ("_create_worker_consumer",),
+    "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread": (
+        "_commit",
+        "_create_worker_consumer",
+        "_ensure_consumer",
+    ),
     "faust.App": ("_new_transport",),
 }
-CONSUMER_ATTRIBUTES: Final = ("_acked", "_acked_index", "_buffered_partitions")
+CONSUMER_ATTRIBUTES: Final = (
+    "_acked",
+    "_acked_index",
+    "_buffered_partitions",
+    "_committed_offset",
+)
 AIOKAFKA_ATTRIBUTES: Final = (
     "_isolation_level",
     "_partition_assignment_strategy",
     "_fetch_max_wait_ms",
 )
+_LOG: Final = structlog.get_logger()
 # A fetch that waits for one partition holds up the others of its broker at most this long.
 _FETCH_WAIT_MS: Final = 250
 # Fetched, but not delivered: unless a seek follows, the next delivery says so in `after`.
@@ -76,6 +91,18 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
         return consumer
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        """Whether the broker took them; no failure ends us, since they are where to begin again."""
+        ours = self.assignment()
+        try:
+            await self._ensure_consumer().commit(
+                {TopicPartition(*tp): offset for tp, offset in offsets.items() if tp in ours}
+            )
+        except (KafkaError, TimeoutError) as error:
+            _LOG.warning("offsets_not_committed", error=type(error).__name__)
+            return False
+        return True
+
 
 class _Consumer(driver.Consumer):
     """All its topics are batched."""
@@ -94,24 +121,57 @@ class _Consumer(driver.Consumer):
         if fetched is None or self.should_stop:
             return
         generation = self.app.consumer_generation_id
+        self._forget_before(generation)
         if not self.flow_active:
-            self._delivered.clear()
-            await self.perform_seek()
+            await self._unread(fetched)
             return
         wanted = self._buffered_partitions.union(active or ())
         for tp, records in fetched.items():
             if tp in wanted and self._goes_on(generation):
-                yield tp, self._message(tp, records, generation)
+                yield tp, self._message(tp, records)
             else:
                 self._delivered[tp] = _SKIPPED
+
+    async def _unread(self, fetched: Iterable[TP]) -> None:
+        """A rebalance is under way: what came meanwhile is fetched again after it."""
+        self._delivered.update(dict.fromkeys(fetched, _SKIPPED))
+        # Nothing is assigned, or soon no more: the next assignment begins with what is committed.
+        with suppress(IllegalStateError):
+            await self.perform_seek()
+            # Here alone: a seek beside a fetch does not reach what that one brings.
+            self._delivered.clear()
+
+    async def perform_seek(self) -> None:
+        """
+        Go back to what is committed, and where nothing is, to the beginning.
+
+        Raises:
+            IllegalStateError: nothing is assigned, or another rebalance takes it away.
+        """
+        try:
+            await super().perform_seek()
+            fetched = self._delivered.keys() & self.assignment()
+            uncommitted = [TopicPartition(*tp) for tp in fetched if not self._committed_offset[tp]]
+            if uncommitted:
+                await self._thread.seek_to_beginning(*uncommitted)
+        except AssertionError as error:
+            raise IllegalStateError(str(error)) from error
+
+    async def _commit_offsets(
+        self, offsets: Mapping[TP, int], start_new_transaction: bool = True
+    ) -> bool:
+        """What the broker did not take is committed with what comes next, or without it."""
+        done = bool(await super()._commit_offsets(offsets, start_new_transaction))
+        if not done:
+            for tp in offsets.keys() & self.assignment():
+                self._committed_offset[tp] = None
+                self._acked[tp].append(offsets[tp] - 1)
+        return done
 
     def _goes_on(self, generation: int) -> bool:
         return bool(self.flow_active and self.app.consumer_generation_id == generation)
 
-    def _message(self, tp: TP, records: Sequence[Any], generation: int) -> ConsumerMessage:
-        if generation != self._delivered_generation:
-            self._delivered_generation = generation
-            self._delivered.clear()
+    def _message(self, tp: TP, records: Sequence[Any]) -> ConsumerMessage:
         last = records[-1]
         delivery: Any = Delivery(records, self._delivered.get(tp))
         self._delivered[tp] = last.offset
@@ -128,8 +188,13 @@ class _Consumer(driver.Consumer):
             0,
             0,
             tp,
-            generation_id=generation,
+            generation_id=self._delivered_generation,
         )
+
+    def _forget_before(self, generation: int) -> None:
+        if generation != self._delivered_generation:
+            self._delivered_generation = generation
+            self._delivered.clear()
 
     def _new_offset(self, tp: TP) -> int | None:
         """Batches are acknowledged in the order of their offsets: what is next is the last's."""

@@ -130,6 +130,11 @@ class PartitionFold:
         """What was sealed is committed, and the store has it."""
         self._state.settle()
 
+    @property
+    def stirred(self) -> object:
+        """Another value whenever a processor has read or said something; any thread may ask."""
+        return len(self._outputs), self._state.remembered_bytes
+
     def _decoded(
         self, topic: Topic, delivered: Sequence[Delivered]
     ) -> tuple[list[Record], list[tuple[Record, PoisonRecord]]]:

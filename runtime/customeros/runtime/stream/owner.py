@@ -20,6 +20,7 @@ from customeros.runtime.metrics import (
     RECORDS_WRITTEN,
     RECOVERY_SECONDS,
 )
+from customeros.runtime.progress import Progress
 from customeros.runtime.settings import Settings, Worker
 from customeros.runtime.stream.changelog import catch_up, end_offsets
 from customeros.runtime.stream.faust_batches import Delivery
@@ -56,7 +57,11 @@ class Opened(NamedTuple):
 
 
 def open_partition(
-    processor: Processor, settings: Settings, partition: int, topics: Mapping[Topic, FoundTopic]
+    processor: Processor,
+    settings: Settings,
+    partition: int,
+    topics: Mapping[Topic, FoundTopic],
+    progress: Progress,
 ) -> Opened:
     """
     Fence the predecessor, then bring the state to where it left it; blocks.
@@ -66,7 +71,7 @@ def open_partition(
 
     Raises:
         Misconfigured: the local state does not belong to the changelog.
-        KafkaException, Unavailable: the broker does not answer.
+        Unavailable: the broker does not answer.
     """
     begun = time.monotonic()
     stage = processor.stage
@@ -78,7 +83,7 @@ def open_partition(
         cache_bytes=settings.worker.cache_mb << 20,
     )
     try:
-        count = catch_up(settings, store, place, topic_id=topics[log].id)
+        count = catch_up(settings, store, place, topic_id=topics[log].id, moved=progress.moved)
         fold = PartitionFold(
             processor,
             partition,
@@ -121,9 +126,10 @@ def _follow_truncation(
 class Owner:
     """The one who folds and commits a partition number; lives on one event loop."""
 
-    def __init__(self, stage: str, worker: Worker, partition: int, opened: Opened) -> None:
+    def __init__(self, progress: Progress, worker: Worker, partition: int, opened: Opened) -> None:
         self.committing: asyncio.Task[None] | None = None
-        self._stage = stage
+        self._progress = progress
+        self._stage = progress.stage
         self._partition = partition
         self._opened = opened
         self._linger = worker.commit_seconds
@@ -197,6 +203,7 @@ class Owner:
             if sealed.writes:
                 await loop.run_in_executor(self._thread, self._commit, sealed)
             self._opened.fold.settle()
+            self._progress.moved()
             for acknowledge in acks:
                 await acknowledge()
             async with self._settled:
@@ -221,6 +228,11 @@ class Owner:
         PARTITIONS_OWNED.labels(self._stage).dec()
         _LOG.info("partition_closed", stage=self._stage, partition=self._partition)
 
+    @property
+    def stirred(self) -> object:
+        """See `Standing.sign`; any thread may ask."""
+        return self._opened.fold.stirred
+
     def _fold(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for topic, records in waiting.items():
@@ -229,6 +241,7 @@ class Owner:
                 RECORDS_READ.labels(self._stage, topic.name).inc(folded.fresh)
             if folded.repeated:
                 RECORDS_SKIPPED.labels(self._stage, topic.name).inc(folded.repeated)
+            self._progress.moved()
 
     @property
     def _pending(self) -> int:

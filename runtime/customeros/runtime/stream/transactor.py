@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from customeros.runtime.clients import producer
 from customeros.runtime.errors import Fenced
+from customeros.runtime.metrics import UNAVAILABLE
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream.fold import Sealed
 from customeros.runtime.topics import prefixed
 
+_LOG: Final = structlog.get_logger()
 # A dead owner's open transaction holds up readers of committed records at most this long; its
-# successor ends it at once.
-_TRANSACTION_MS: Final = 10_000
-# Longer than a coordinator takes to fail over.
+# successor ends it at once. A broker that starts again within it finds the transaction as it was.
+_TRANSACTION_MS: Final = 30_000
+# After so long without an answer the same is asked again.
 _ANSWER_SECONDS: Final = 30.0
 _FENCED: Final = frozenset(
     (
@@ -31,8 +35,10 @@ class Transactor:
     """
     The right to write for *transactional_id*, taken from whoever had it before.
 
+    Whatever is asked of a broker that is away is asked until it is back.
+
     Raises:
-        KafkaException: the broker did not answer in time.
+        KafkaException: the broker refuses it.
     """
 
     def __init__(
@@ -50,17 +56,38 @@ class Transactor:
                 "queue.buffering.max.kbytes": 131_072,
             },
         )
-        self._producer.init_transactions(_ANSWER_SECONDS)
+        _until_answered(self._producer.init_transactions)
 
     def commit(self, sealed: Sealed) -> int:
         """
         Outputs and changelog records of *sealed*, all or none; the offset of the last of the
         changelog, which is the partition's newest.
 
+        A transaction that the broker's absence broke is aborted and made again.
+
         Raises:
             Fenced: a successor has the right now.
             KafkaException: not committed, for as long as anybody can tell.
         """
+        try:
+            while True:
+                try:
+                    return self._transact(sealed)
+                except KafkaException as error:
+                    if not error.args[0].txn_requires_abort():
+                        raise
+                    _LOG.warning(
+                        "transaction_repeated",
+                        place=topic_of(self._changelog),
+                        code=error.args[0].name(),
+                    )
+                _until_answered(self._producer.abort_transaction)
+        except KafkaException as error:
+            if error.args[0].code() in _FENCED:
+                raise Fenced(f"{topic_of(self._changelog)} has a successor") from error
+            raise
+
+    def _transact(self, sealed: Sealed) -> int:
         last = -1
 
         def remember(error: KafkaError | None, message: Message) -> None:
@@ -68,25 +95,20 @@ class Transactor:
             if error is None:
                 last = message.offset() or 0
 
-        try:
-            self._producer.begin_transaction()
-            for output in sealed.outputs:
-                self._send(prefixed(self._settings, output.topic), output.value, output.key)
-            rest = len(sealed.writes)
-            topic, partition = self._changelog.topic, self._changelog.partition
-            for key, value in sealed.writes.items():
-                rest -= 1
-                if rest:
-                    self._send(topic, value, key, partition)
-                else:
-                    self._send(topic, value, key, partition, on_delivery=remember)
-            # Delivery reports have to be served before the commit; a failed one fails it.
-            self._producer.flush(_ANSWER_SECONDS)
-            self._producer.commit_transaction(_ANSWER_SECONDS)
-        except KafkaException as error:
-            if error.args[0].code() in _FENCED:
-                raise Fenced(f"{topic_of(self._changelog)} has a successor") from error
-            raise
+        self._producer.begin_transaction()
+        for output in sealed.outputs:
+            self._send(prefixed(self._settings, output.topic), output.value, output.key)
+        rest = len(sealed.writes)
+        topic, partition = self._changelog.topic, self._changelog.partition
+        for key, value in sealed.writes.items():
+            rest -= 1
+            if rest:
+                self._send(topic, value, key, partition)
+            else:
+                self._send(topic, value, key, partition, on_delivery=remember)
+        # Delivery reports have to be served before the commit; a failed one fails it.
+        self._producer.flush(_ANSWER_SECONDS)
+        _until_answered(self._producer.commit_transaction)
         if last < 0:
             raise RuntimeError("committed, but the changelog's offset is unknown")
         return last
@@ -103,3 +125,16 @@ class Transactor:
 def topic_of(place: TopicPartition) -> str:
     """`topic[partition]`, as people write it."""
     return f"{place.topic}[{place.partition}]"
+
+
+def _until_answered(ask: Callable[[float], object]) -> None:
+    """Ask again for as long as there is no answer: it goes on where it was."""
+    while True:
+        try:
+            ask(_ANSWER_SECONDS)
+        except KafkaException as error:
+            if not error.args[0].retriable():
+                raise
+            UNAVAILABLE.labels("worker", "kafka").inc()
+        else:
+            return

@@ -9,7 +9,7 @@ import signal
 import ssl
 import sys
 import time
-from collections.abc import Awaitable, Iterable, Mapping, Set
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Set
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -17,13 +17,15 @@ import faust
 import structlog
 from faust.types import TP
 
+from customeros.runtime.backlog import Backlog
 from customeros.runtime.clients import group_id
 from customeros.runtime.errors import Fenced, Misconfigured, Unavailable
 from customeros.runtime.metrics import UNAVAILABLE, serve_metrics
+from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream.faust_batches import BatchApp, BatchSchema
 from customeros.runtime.stream.model import Processor
-from customeros.runtime.stream.owner import Owner, open_partition
+from customeros.runtime.stream.owner import Opened, Owner, open_partition
 from customeros.runtime.topics import FoundTopic, check_topics, prefixed
 from customeros.schemas.topics import TOPICS, Topic, changelog
 
@@ -51,27 +53,41 @@ def run_worker(processor: Processor, settings: Settings) -> NoReturn:
         Misconfigured: a topic is missing or differs.
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    serve_metrics(settings.metrics)
-    topics = _wait_for_topics(settings, (*TOPICS, changelog(processor.stage)))
+    progress = Progress(processor.stage, settings.worker.patience_seconds)
+    serve_metrics(settings.metrics, trouble=lambda: progress.trouble)
+    topics = _wait_for_topics(settings, (*TOPICS, changelog(processor.stage)), progress)
     # Faust makes its directory, but not that directory's parents.
     (settings.home / "state").mkdir(parents=True, exist_ok=True)
-    asyncio.run(_or_end(_run(processor, settings, topics)))
+    asyncio.run(_or_end(_run(processor, settings, topics, progress)))
     raise AssertionError("unreachable")
 
 
 async def _run(
-    processor: Processor, settings: Settings, topics: Mapping[Topic, FoundTopic]
+    processor: Processor,
+    settings: Settings,
+    topics: Mapping[Topic, FoundTopic],
+    progress: Progress,
 ) -> None:
     told = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    app = Stage(processor, settings, topics).app
+        loop.add_signal_handler(number, told.set)
+    stage = Stage(processor, settings, topics, progress)
+    app, backlog = stage.app, Backlog(settings, processor.stage)
+    watch = Watch(
+        progress,
+        waits=lambda: backlog.waits(stage.places),
+        stirred=lambda: stage.stirred,
+        loop=loop,
+    )
+    watch.start()
     stopping = asyncio.create_task(told.wait())
     running = asyncio.create_task(_until_stopped(app))
     await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         await running
         raise app.crash_reason or RuntimeError("Faust stopped without a reason")
+    watch.stop()
     async with asyncio.timeout(_STOP_SECONDS):
         await app.stop()
     _LOG.info("worker_stopped", stage=processor.stage)
@@ -88,13 +104,20 @@ class Stage:
     """A processor's owners, and the Faust app that feeds them."""
 
     def __init__(
-        self, processor: Processor, settings: Settings, topics: Mapping[Topic, FoundTopic]
+        self,
+        processor: Processor,
+        settings: Settings,
+        topics: Mapping[Topic, FoundTopic],
+        progress: Progress,
     ) -> None:
+        self._progress = progress
+        progress.starting = "joins its group"
         self._processor = processor
         self._settings = settings
         self._topics = topics
         self._by_name = {prefixed(settings, topic): topic for topic in processor.sources}
         self._owners: dict[int, asyncio.Task[Owner]] = {}
+        self._leaving: dict[int, asyncio.Task[None]] = {}
         self._revoked_generation: int | None = None
         self.app = _build_app(processor, settings)
         source = self.app.topic(
@@ -107,6 +130,17 @@ class Stage:
         self.app.on_partitions_revoked.connect(self._on_revoked)
         self.app.on_partitions_assigned.connect(self._on_assigned)  # type: ignore[arg-type]
         self.app.on_before_shutdown.connect(self._on_shutdown)
+
+    @property
+    def places(self) -> list[tuple[str, int]]:
+        """Topics by name and partitions that are this worker's; any thread may ask."""
+        return [(name, partition) for partition in tuple(self._owners) for name in self._by_name]
+
+    @property
+    def stirred(self) -> object:
+        """See `Standing.sign`; any thread may ask."""
+        opened = (task.result() for task in tuple(self._owners.values()) if _is_open(task))
+        return tuple(owner.stirred for owner in opened)
 
     async def _consume(self, stream: Any) -> None:
         await _or_end(self._take_all(stream))
@@ -135,16 +169,34 @@ class Stage:
 
     def _owner(self, partition: int) -> asyncio.Task[Owner]:
         if partition not in self._owners:
-            self._owners[partition] = asyncio.create_task(_or_end(self._open(partition)))
+            opening = asyncio.create_task(_or_end(self._open(partition)))
+            opening.add_done_callback(lambda _: self._tell())
+            self._owners[partition] = opening
         return self._owners[partition]
 
     async def _open(self, partition: int) -> Owner:
-        opened = await asyncio.to_thread(
-            open_partition, self._processor, self._settings, partition, self._topics
-        )
-        owner = Owner(self._processor.stage, self._settings.worker, partition, opened)
+        if leaving := self._leaving.pop(partition, None):
+            await leaving
+        opened = await self._opened(partition)
+        owner = Owner(self._progress, self._settings.worker, partition, opened)
         owner.committing = asyncio.create_task(_or_end(owner.commit_always()))
         return owner
+
+    async def _opened(self, partition: int) -> Opened:
+        while True:
+            try:
+                return await asyncio.to_thread(
+                    open_partition,
+                    self._processor,
+                    self._settings,
+                    partition,
+                    self._topics,
+                    self._progress,
+                )
+            except Unavailable as error:
+                _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
+                UNAVAILABLE.labels("worker", "kafka").inc()
+                await asyncio.sleep(error.retry_after)
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         await _or_end(self._drain())
@@ -155,16 +207,28 @@ class Stage:
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         await _or_end(self._drain())
         await _or_end(self._keep(frozenset()))
+        await asyncio.gather(*self._leaving.values())
 
     async def _drain(self) -> None:
-        """Take nothing more of this generation, and commit all that was taken."""
+        """
+        Take nothing more of this generation, and commit all that was taken.
+
+        What cannot be committed in time, since the broker is away, is left to the owners: one that
+        stays goes on with it, one that leaves is fenced by its successor.
+        """
         self._revoked_generation = self.app.consumer_generation_id
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            # Those being opened as well: theirs must not be the last word when another opens them.
-            owners = await asyncio.gather(*self._owners.values())
-            await asyncio.gather(*(owner.drain() for owner in owners))
-            if owners:
-                await self.app.consumer.commit()
+        draining = asyncio.create_task(_or_end(self._commit_all(tuple(self._owners.values()))))
+        done, _ = await asyncio.wait({draining}, timeout=_DRAIN_SECONDS)
+        if not done:
+            draining.cancel()
+            _LOG.warning("drain_unfinished", stage=self._processor.stage)
+
+    async def _commit_all(self, owners: Collection[asyncio.Task[Owner]]) -> None:
+        # Those being opened as well: theirs must not be the last word when another opens them.
+        opened = await asyncio.gather(*map(asyncio.shield, owners))
+        await asyncio.gather(*(owner.drain() for owner in opened))
+        if opened:
+            await self.app.consumer.commit()
 
     async def _keep(self, partitions: Set[int]) -> None:
         """
@@ -174,10 +238,27 @@ class Stage:
         """
         self._revoked_generation = None
         for partition in self._owners.keys() - partitions:
-            owner = await self._owners.pop(partition)
-            await asyncio.to_thread(owner.close)
+            closing = self._close(self._owners.pop(partition))
+            self._leaving[partition] = asyncio.create_task(_or_end(closing))
         for partition in partitions:
             self._owner(partition)
+        self._progress.moved()
+        self._tell()
+
+    def _tell(self) -> None:
+        opened = sum(map(_is_open, self._owners.values()))
+        self._progress.starting = (
+            f"catches up, {opened} of {len(self._owners)} partitions done"
+            if opened < len(self._owners)
+            else ""
+        )
+
+    async def _close(self, owner: asyncio.Task[Owner]) -> None:
+        await asyncio.to_thread((await owner).close)
+
+
+def _is_open(task: asyncio.Task[Owner]) -> bool:
+    return task.done() and not task.cancelled()
 
 
 def end_process(error: BaseException | None) -> NoReturn:
@@ -208,12 +289,15 @@ async def _or_end(work: Awaitable[T]) -> T:
         end_process(error)
 
 
-def _wait_for_topics(settings: Settings, topics: Iterable[Topic]) -> Mapping[Topic, FoundTopic]:
+def _wait_for_topics(
+    settings: Settings, topics: Iterable[Topic], progress: Progress
+) -> Mapping[Topic, FoundTopic]:
     wanted = tuple(topics)
     while True:
         try:
             return check_topics(settings, wanted)
         except Unavailable as error:
+            progress.starting = "waits for kafka"
             _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
             UNAVAILABLE.labels("worker", "kafka").inc()
             time.sleep(error.retry_after)

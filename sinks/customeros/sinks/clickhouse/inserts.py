@@ -22,7 +22,7 @@ from customeros.sinks.clickhouse.tables import INSERT_SETTINGS, Table, set_up, v
 _DEPENDENCY: Final = "clickhouse"
 _CONNECT_SECONDS: Final = 5
 # A batch is at most 10,000 rows; longer means that the server hangs.
-_ANSWER_SECONDS: Final = 60
+ANSWER_SECONDS: Final = 60
 # Raised when the meaning of a row changes: a block known by its token is not inserted again.
 _ROWS_VERSION: Final = 1
 
@@ -155,7 +155,7 @@ def connect(settings: Settings, database: str | None = None) -> Client:
         database=database,
         compress="lz4",
         connect_timeout=_CONNECT_SECONDS,
-        send_receive_timeout=_ANSWER_SECONDS,
+        send_receive_timeout=ANSWER_SECONDS,
         query_retries=0,
         autogenerate_session_id=False,
         client_name="customeros-sink",

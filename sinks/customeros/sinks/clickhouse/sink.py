@@ -19,7 +19,9 @@ import structlog
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 
 from customeros.runtime import clients, metrics
+from customeros.runtime.backlog import Backlog
 from customeros.runtime.errors import CustomerOSError, Misconfigured, Unavailable
+from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import ensure_topics, prefixed
 from customeros.schemas.topics import DEAD_LETTERS
@@ -30,7 +32,7 @@ from customeros.sinks.clickhouse.buffer import (
     letter_of,
     may_be_dead_lettered,
 )
-from customeros.sinks.clickhouse.inserts import ClickHouse, Target
+from customeros.sinks.clickhouse.inserts import ANSWER_SECONDS, ClickHouse, Target
 from customeros.sinks.clickhouse.record import Record
 from customeros.sinks.clickhouse.rows import SOURCES
 from customeros.sinks.clickhouse.tables import Table
@@ -68,11 +70,13 @@ def run_sink(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     gc.set_threshold(*_GARBAGE_THRESHOLDS)
-    metrics.serve_metrics(settings.metrics)
+    # An insert may take its time before it is known whether ClickHouse is away.
+    progress = Progress(STAGE, settings.worker.patience_seconds + ANSWER_SECONDS)
+    metrics.serve_metrics(settings.metrics, trouble=lambda: progress.trouble)
     try:
-        target = _connected(settings, stop)
+        target = _connected(settings, stop, progress)
         if target is not None:
-            Sink(settings, target).run(stop)
+            Sink(settings, target, progress).run(stop)
             target.close()
     except Misconfigured:
         raise
@@ -85,8 +89,12 @@ def run_sink(settings: Settings) -> int:
 class Sink:
     """One member of the sink's consumer group."""
 
-    def __init__(self, settings: Settings, target: Target) -> None:
+    def __init__(self, settings: Settings, target: Target, progress: Progress) -> None:
         self._target = target
+        self._progress = progress
+        progress.starting = "joins its group"
+        backlog = Backlog(settings, GROUP)
+        self._watch = Watch(progress, waits=lambda: backlog.waits(self._assignment))
         self._flush_seconds = settings.clickhouse.flush_seconds
         self._batch_rows = settings.clickhouse.batch_rows
         self._topics = {prefixed(settings, topic): topic for topic in SOURCES}
@@ -105,6 +113,7 @@ class Sink:
                 "partition.assignment.strategy": "range",
             },
         )
+        self._assignment: tuple[tuple[str, int], ...] = ()
         self._buffer = Buffer()
         self._behind = False
         self._oldest: float | None = None
@@ -123,6 +132,7 @@ class Sink:
             on_revoke=self._revoked,
             on_lost=self._lost,
         )
+        self._watch.start()
         try:
             while not stop.is_set():
                 self._take(self._consumer.poll(self._wait_seconds()))
@@ -141,6 +151,7 @@ class Sink:
             self._buffer = Buffer()  # or closing would commit it
             raise
         finally:
+            self._watch.stop()
             self._consumer.close()
 
     def _wait_seconds(self) -> float:
@@ -199,12 +210,14 @@ class Sink:
             metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
             if self._retry_at is None:
                 _LOG.warning("paused", dependency=error.dependency)
+            self._progress.waits_for(error.dependency, away=True)
             self._retry_at = time.monotonic() + error.retry_after
             # Each time, since partitions may have been assigned meanwhile.
             self._consumer.pause(self._consumer.assignment())
             return
         if self._retry_at is not None:
             self._retry_at = None
+            self._progress.waits_for("clickhouse", away=False)
             self._consumer.resume(self._consumer.assignment())
             _LOG.info("resumed")
 
@@ -217,6 +230,7 @@ class Sink:
         self._oldest = None
         self._give_up(refused)
         self._commit(positions)
+        self._progress.moved()
         for table, rows in written.items():
             metrics.SINK_ROWS.labels(table.name).inc(rows)
         if written:
@@ -256,13 +270,16 @@ class Sink:
             metrics.UNAVAILABLE.labels(STAGE, "kafka").inc()
             _LOG.warning("commit_failed", code=error.args[0].name())
 
-    def _assigned(self, _: Consumer, __: Iterable[TopicPartition]) -> None:
+    def _assigned(self, _: Consumer, partitions: Iterable[TopicPartition]) -> None:
         """New partitions are not paused: with ClickHouse away, see to it at once."""
+        self._assignment = tuple((p.topic, p.partition) for p in partitions)
+        self._progress.starting = ""
         if self._retry_at is not None:
             self._retry_at = time.monotonic()
 
     def _revoked(self, _: Consumer, partitions: Iterable[TopicPartition]) -> None:
         """Another member takes over: finish what was taken, or leave it to that one."""
+        self._assignment = ()
         try:
             self._write()
         except Unavailable as error:
@@ -270,6 +287,7 @@ class Sink:
             self._drop(partitions)
 
     def _lost(self, _: Consumer, partitions: Iterable[TopicPartition]) -> None:
+        self._assignment = ()
         self._drop(partitions)
 
     def _drop(self, partitions: Iterable[TopicPartition]) -> None:
@@ -284,7 +302,7 @@ _HOPELESS: Final = {
 }
 
 
-def _connected(settings: Settings, stop: threading.Event) -> ClickHouse | None:
+def _connected(settings: Settings, stop: threading.Event, progress: Progress) -> ClickHouse | None:
     """Topics and tables as they have to be, once both servers answer; None: stopped before."""
     while not stop.is_set():
         try:
@@ -293,6 +311,7 @@ def _connected(settings: Settings, stop: threading.Event) -> ClickHouse | None:
         except Unavailable as error:
             metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
             _LOG.warning("waiting", dependency=error.dependency)
+            progress.starting = f"waits for {error.dependency}"
             stop.wait(error.retry_after)
     return None
 
