@@ -1,4 +1,4 @@
-"""`identity what-if`: the API's answer for people, for programs, and as an exit code."""
+"""`identity what-if`, `adopt` and `rules`: the API's answers, and exit codes."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ REASON = {
 }
 NOTHING: dict[str, Any] = {
     "workspace": "shop",
+    "version": 3,
     "differences": [],
     "identifiers": 1234,
     "behind": 0,
@@ -62,13 +63,14 @@ class Api:
 
     def __init__(self) -> None:
         self.answer: dict[str, Any] | Exception = CHANGES
+        self.answers: dict[str, dict[str, Any]] = {}
         self.asked: list[tuple[str, Any]] = []
 
     def __call__(self, settings: object, path: str, order: Any = None, *, seconds: float) -> Any:
         self.asked.append((path, order))
         if isinstance(self.answer, Exception):
             raise self.answer
-        return self.answer
+        return self.answers.get(path.partition("?")[0], self.answer)
 
 
 @pytest.fixture
@@ -179,3 +181,94 @@ def test_a_file_that_is_not_there_is_named(api: Api, tmp_path: Path) -> None:
 
     assert isinstance(done.exception, Misconfigured)
     assert "cannot be read: No such file" in str(done.exception)
+
+
+ADOPTED = {"version": 4, "effective": True}
+
+
+def adopting(file: Path, *arguments: str, said: str = "") -> Result:
+    command = ["identity", "adopt", "--rules", str(file), "--why", "households", *arguments]
+    return CliRunner().invoke(app, command, input=said)
+
+
+def test_adopting_shows_what_changes_and_then_asks(api: Api, file: Path) -> None:
+    api.answers["identity/rules"] = ADOPTED
+
+    done = adopting(file, said="y\n")
+
+    assert done.exit_code == 0
+    assert "would join: 2 customers, to 1" in done.stdout
+    assert done.stdout.endswith("version 4 is in force\n")
+    path, order = api.asked[-1]
+    assert path == "identity/rules?"
+    assert (order["why"], order["after"], order["toml"]) == (
+        "households",
+        3,
+        "[workspaces.shop]\n",
+    )
+    assert order["by"]
+
+
+@pytest.mark.parametrize("said", ["n\n", ""])
+def test_without_a_yes_nothing_is_adopted(api: Api, file: Path, said: str) -> None:
+    """Nor where nobody is there to say it."""
+    done = adopting(file, said=said)
+
+    assert done.exit_code != 0
+    assert [path for path, _ in api.asked] == ["identity/what-if?"]
+
+
+def test_a_script_says_yes_beforehand(api: Api, file: Path) -> None:
+    api.answers["identity/rules"] = {"version": 4, "effective": False}
+
+    done = adopting(file, "--yes")
+
+    assert done.exit_code == 0
+    assert "version 4 is recorded" in done.stdout
+    assert "the graph worker has not taken it yet" in done.stderr
+
+
+def test_the_rules_in_force_are_not_adopted_again(api: Api, file: Path) -> None:
+    api.answer = NOTHING
+
+    done = adopting(file, "--yes")
+
+    assert done.exit_code == 2
+    assert done.stderr == "customeros: nothing to adopt: these are the rules in force\n"
+    assert len(api.asked) == 1
+
+
+def test_adopted_versions_are_listed_with_who_and_why(api: Api) -> None:
+    api.answers["identity/rules"] = {
+        "rules": [
+            {
+                "version": 2,
+                "by": "ada",
+                "why": "households",
+                "made_at": "2026-01-01T12:00:00.000Z",
+                "differences": CHANGES["differences"],
+            }
+        ]
+    }
+
+    done = CliRunner().invoke(app, ["identity", "rules"])
+
+    assert done.stdout.splitlines() == [
+        "2  2026-01-01T12:00  ada  households",
+        "     identifiers.types.user_id.limit: 1 \u2192 2",
+    ]
+
+
+def test_one_version_is_shown_as_a_file_says_it(api: Api) -> None:
+    api.answers["identity/rules"] = {"version": 2, "rules": {}, "toml": "[workspaces.shop]\n"}
+
+    done = CliRunner().invoke(app, ["identity", "rules", "--show", "2", "--workspace", "shop"])
+
+    assert done.stdout == "[workspaces.shop]\n"
+    assert api.asked == [("identity/rules?workspace=shop&version=2", None)]
+
+
+def test_without_any_the_file_holds(api: Api) -> None:
+    api.answers["identity/rules"] = {"rules": []}
+
+    assert "those of customeros.toml hold" in CliRunner().invoke(app, ["identity", "rules"]).stdout

@@ -1,7 +1,8 @@
-"""Rules of identity: what others would change."""
+"""Rules of identity: what others would change, making them hold, and which held."""
 
 from __future__ import annotations
 
+import getpass
 import json
 import urllib.parse
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Final, NoReturn
 import typer
 
 from customeros.ops.ask import NotKnown, ask_api
-from customeros.ops.identity_commands import Json
+from customeros.ops.identity_commands import Json, Reason
 from customeros.ops.terminal import printable
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import read_settings
@@ -49,6 +50,8 @@ FailOn = Annotated[
 def register(identity: typer.Typer) -> None:
     """Put the commands under the command *identity*."""
     identity.command("what-if")(what_if)
+    identity.command()(adopt)
+    identity.command()(rules)
 
 
 def what_if(
@@ -71,6 +74,49 @@ def what_if(
         _show(found)
     if any(happens(found, change) for change in fail_on or ()):
         raise typer.Exit(EXIT_CHANGES)
+
+
+def adopt(
+    file: File,
+    reason: Reason,
+    workspace: Workspace = "",
+    first: First = 5,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """
+    Make other rules hold, for stored evidence and what comes; first shows what that changes.
+
+    Ends with 2 where they are refused, or not wanted: nothing was changed then.
+    """
+    proposal = _proposal(file)
+    found = _ask("what-if", workspace, {**proposal, "first": first})
+    if not found["differences"]:
+        _refuse("nothing to adopt: these are the rules in force")
+    _show(found)
+    if not (yes or typer.confirm("adopt these rules?")):
+        _refuse("nothing was changed")
+    order = {**proposal, "why": reason, "by": getpass.getuser(), "after": found["version"]}
+    made = _ask("rules", workspace, order)
+    typer.echo(f"version {made['version']} is {'in force' if made['effective'] else 'recorded'}")
+    if not made["effective"]:
+        typer.echo("customeros: the graph worker has not taken it yet", err=True)
+
+
+def rules(
+    workspace: Workspace = "",
+    show: Annotated[
+        int | None, typer.Option(metavar="VERSION", help="One of them as customeros.toml says it.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Rules that were adopted, newest first: by whom, when, why, and what they changed."""
+    if show is None:
+        found = _ask("rules", workspace)
+        told = "\n".join(_adopted(found["rules"]))
+    else:
+        found = _ask("rules", workspace, version=show)
+        told = found["toml"].rstrip()
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else told)
 
 
 def happens(found: dict[str, Any], change: Change) -> bool:
@@ -123,8 +169,19 @@ def _proposal(file: Path) -> dict[str, Any]:
         raise Misconfigured(f"{file} is no text") from None
 
 
-def _ask(what: str, workspace: str, order: dict[str, Any] | None = None) -> dict[str, Any]:
-    asked = {"workspace": workspace} if workspace else {}
+def _adopted(versions: list[dict[str, Any]]) -> Iterator[str]:
+    if not versions:
+        yield "none were adopted: those of customeros.toml hold"
+    for one in versions:
+        yield printable(f"{one['version']}  {one['made_at'][:16]}  {one['by']}  {one['why']}")
+        yield from (printable(f"     {_difference(change)}") for change in one["differences"])
+
+
+def _ask(
+    what: str, workspace: str, order: dict[str, Any] | None = None, *, version: int | None = None
+) -> dict[str, Any]:
+    said = {"workspace": workspace or None, "version": version}
+    asked = {name: value for name, value in said.items() if value is not None}
     path = f"identity/{what}?{urllib.parse.urlencode(asked)}"
     try:
         return ask_api(read_settings(), path, order, seconds=_COMPARING_SECONDS)

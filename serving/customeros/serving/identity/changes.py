@@ -1,4 +1,4 @@
-"""What people changed, of all workspaces, in memory: found by id, or by whom a split names."""
+"""What people changed, of all workspaces, in memory: by id, by whom a split names, and rules."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Changes(MutableMapping[bytes, bytes]):
     def __init__(self) -> None:
         self._values: dict[bytes, bytes] = {}
         self._splits: dict[bytes, tuple[IdentityChange, ...]] = {}
+        self._rules: dict[str, tuple[IdentityChange, ...]] = {}
 
     def __getitem__(self, name: bytes) -> bytes:
         return self._values[name]
@@ -29,6 +30,9 @@ class Changes(MutableMapping[bytes, bytes]):
             self._forget(name)
         self._values[name] = value
         said = IDENTITY_CHANGE.decode(value)
+        if said.kind == RULES:
+            others = (*self._rules.get(said.workspace, ()), said)
+            self._rules[said.workspace] = tuple(sorted(others, key=_version, reverse=True))
         if _holds(said):
             for key in _named(said):
                 self._splits[key] = (*self._splits.get(key, ()), said)
@@ -52,6 +56,10 @@ class Changes(MutableMapping[bytes, bytes]):
         """Those in force that name the identifier *key*."""
         return self._splits.get(topic_key(workspace, key), ())
 
+    def rules(self, workspace: str) -> tuple[IdentityChange, ...]:
+        """Those that were adopted; the first of them are in force."""
+        return self._rules.get(workspace, ())
+
     def newest_first(self, workspace: str) -> list[IdentityChange]:
         """Every split and join of the workspace."""
         start = topic_key(workspace, "")
@@ -62,12 +70,19 @@ class Changes(MutableMapping[bytes, bytes]):
 
     def _forget(self, name: bytes) -> None:
         said = IDENTITY_CHANGE.decode(self._values[name])
+        if said.kind == RULES:
+            left = tuple(x for x in self._rules[said.workspace] if x.version != said.version)
+            self._rules[said.workspace] = left
         for key in _named(said) if _holds(said) else ():
             left = tuple(one for one in self._splits[key] if one.change_id != said.change_id)
             if left:
                 self._splits[key] = left
             else:
                 del self._splits[key]
+
+
+def _version(said: IdentityChange) -> int:
+    return said.version
 
 
 def _holds(said: IdentityChange) -> bool:

@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from customeros.processors.configured import rules_of
 from customeros.processors.identity.model import NEVER
+from customeros.processors.identity.rules import rules_from
 from customeros.processors.identity.why import members_of
 from customeros.runtime.config import Workspace
 from customeros.schemas.customer import KnownIdentifier
@@ -87,13 +88,20 @@ class Door:
 
 
 class Inquiry:
-    """One workspace as it is during one request."""
+    """
+    One workspace as it is during one request.
+
+    Args:
+        rules: those in force; `rules_version` 0: none were adopted yet, so the file's.
+    """
 
     def __init__(self, door: Door, workspace: Workspace) -> None:
         know = door.know
         self.workspace = workspace
         self.graph = WorkspaceGraph(workspace.name, know.links, know.assignments, know.changes)
-        self.rules = rules_of(workspace)
+        adopted = know.changes.rules(workspace.name)
+        self.rules_version = adopted[0].version if adopted else 0
+        self.rules = rules_from(adopted[0].text, workspace.name) if adopted else rules_of(workspace)
         self._customers = door.customers
         self._know = know
 

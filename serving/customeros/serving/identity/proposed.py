@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 import msgspec
 
 from customeros.processors.configured import rules_of
-from customeros.processors.identity.rules import Rules
+from customeros.processors.identity.rules import MAX_BLOCKED, Rules
 from customeros.runtime.config import parse_rules
 from customeros.runtime.errors import Misconfigured
 from customeros.schemas.customer import CustomerState
@@ -47,7 +47,12 @@ def read_proposal(proposal: Proposal, workspace: str) -> Rules:
 
 
 def with_blocked(then: Rules, now: Rules, states: Callable[[], Iterable[CustomerState]]) -> Rules:
-    """*then* with the keys of all identifiers in *states* whose values it blocks."""
+    """
+    *then* with the keys of all identifiers in *states* whose values it blocks.
+
+    Raises:
+        Refused: 400, there are too many.
+    """
     if _blocking(then.identifiers) == _blocking(now.identifiers):
         return msgspec.structs.replace(then, blocked=now.blocked)
     blocked = frozenset(
@@ -56,6 +61,10 @@ def with_blocked(then: Rules, now: Rules, states: Callable[[], Iterable[Customer
         for known in state.identifiers
         if known.value is not None and is_blocked(known.value, then.identifiers)
     )
+    if len(blocked) > MAX_BLOCKED:
+        raise Refused(
+            400, "malformed_rules", f"more than {MAX_BLOCKED:,} stored identifiers would be blocked"
+        )
     return msgspec.structs.replace(then, blocked=blocked)
 
 

@@ -83,6 +83,7 @@ class WhatIfAnswers:
         found = compare(asked.graph, now, then, consents=consents, first=order.first)
         return {
             "workspace": asked.workspace.name,
+            "version": asked.rules_version,
             "differences": [one._asdict() for one in differences(now, then)],
             **what_if_told(found, asked.names(keys_told(found))),
         }
