@@ -18,6 +18,7 @@ from benchmarks.engine.measure import measure_engine, measure_killed
 from benchmarks.latency import measure_latency
 from benchmarks.lines import count_lines
 from benchmarks.machine import facts
+from benchmarks.organisation import measure_organisation
 from benchmarks.recovery import measure_recovery
 from benchmarks.report import Section, median_of, show, write_json
 from benchmarks.rig import running_servers
@@ -33,6 +34,7 @@ class Benchmark(StrEnum):
     KILLED = "engine-killed"
     LATENCY = "latency"
     SUPERNODE = "supernode"
+    ORGANISATION = "organisation"
     RECOVERY = "recovery"
     LOC = "loc"
     ALL = "all"
@@ -40,7 +42,12 @@ class Benchmark(StrEnum):
 
 # Only when asked for: the first waits a minute for each engine whose group misses its killed
 # member, the others are of many identifiers, not of events.
-_APART = {Benchmark.KILLED, Benchmark.SUPERNODE, Benchmark.RECOVERY}
+_APART = {
+    Benchmark.KILLED,
+    Benchmark.SUPERNODE,
+    Benchmark.ORGANISATION,
+    Benchmark.RECOVERY,
+}
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
@@ -52,7 +59,10 @@ def main(
     events: Annotated[int, typer.Option(help="Of each run.", min=100)] = 100_000,
     seconds: Annotated[float, typer.Option(help="Of the latency benchmark.", min=1)] = 30,
     identifiers: Annotated[
-        int, typer.Option(help="Of the supernode and recovery benchmarks.", min=100)
+        int,
+        typer.Option(
+            help="Of the supernode, organisation (a tenth) and recovery benchmarks.", min=100
+        ),
     ] = 100_000,
     only: Annotated[
         list[str] | None,
@@ -93,7 +103,9 @@ def _measure(
     numbers = range(1, runs + 1)
     if Benchmark.SUPERNODE in wanted:
         yield median_of([measure_supernode(sharing=identifiers) for _ in numbers])
-    if wanted - {Benchmark.LOC, Benchmark.SUPERNODE}:
+    if Benchmark.ORGANISATION in wanted:
+        yield median_of([measure_organisation(members=identifiers // 10) for _ in numbers])
+    if wanted - {Benchmark.LOC, Benchmark.SUPERNODE, Benchmark.ORGANISATION}:
         with running_servers() as servers:
             for benchmark, measure in (
                 (Benchmark.STAGES, measure_stages),

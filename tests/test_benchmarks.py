@@ -58,6 +58,15 @@ def test_a_value_that_many_share_keeps_records_small_and_ordinary_events_quiet()
     assert 0 < int(largest["bytes"]) < 256_000
 
 
+def test_an_organisation_of_many_keeps_records_small() -> None:
+    from benchmarks.organisation import measure_organisation
+
+    *rows, largest = measure_organisation(members=50).rows
+
+    assert [row["what"] for row in rows][-1] == "one that names an organisation of 50"
+    assert 0 < int(largest["bytes"]) < 256_000
+
+
 def test_what_was_measured_says_where_and_of_what(tmp_path: Path) -> None:
     measured = run_benchmarks(tmp_path, "loc")
 
