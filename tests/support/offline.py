@@ -91,7 +91,7 @@ class Offline:
                 consent,
                 fold(EMPTY, facts),
             )
-            members.setdefault(customer, {})[nid] = Member(0, 0, contribution)
+            members.setdefault(customer, {})[nid] = Member(0, 0, contribution, limit=0)
         return {
             customer: customer_state(WORKSPACE, customer, found, self.rules.identifiers)
             for customer, found in members.items()

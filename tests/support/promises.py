@@ -9,15 +9,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from operator import add
 from typing import Final, NamedTuple
 
 import msgspec
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
+from customeros.processors.identity.rules import Rules, rules_from
 from customeros.schemas.event import Event
 from customeros.schemas.identifier import Identifier
-from customeros.schemas.identity import Cut, Endpoint, Evidence, EvidenceKind, Join
+from customeros.schemas.identity import (
+    Cut,
+    Endpoint,
+    Evidence,
+    EvidenceKind,
+    Join,
+    Strength,
+)
 from customeros.schemas.topics import (
     ASSIGNMENTS,
     CHANGES,
@@ -30,6 +39,7 @@ from customeros.schemas.topics import (
 )
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 from support.histories import NOON, WORKSPACE, an_event, events_of, key_of
+from support.identity import adopt
 from support.offline import Offline
 from support.whole_pipeline import (
     AFTERWARDS,
@@ -65,7 +75,7 @@ class History(NamedTuple):
 
     Args:
         events: in no order, each once; their ids tell them apart.
-        told: joins and cuts by hand, some taken back.
+        told: joins and cuts by hand, some taken back, and rules that are adopted.
         order: seeds every choice that the way leaves open.
         crashes: the share of steps at which a process dies or falls asleep.
     """
@@ -75,6 +85,15 @@ class History(NamedTuple):
     order: int
     partitions: int
     crashes: float
+
+    @property
+    def rules(self) -> Rules:
+        """Those in force in the end."""
+        adopted = [one.rules for one in self.told if one.rules]
+        if not adopted:
+            return RULES
+        newest = max(adopted, key=lambda adoption: adoption.version)
+        return rules_from(newest.text, WORKSPACE)
 
     @property
     def said(self) -> list[Event | Evidence]:
@@ -180,6 +199,19 @@ def an_erasure(identifier: Identifier) -> Evidence:
     return Evidence(workspace=WORKSPACE, kind=EvidenceKind.ERASE, erase=point)
 
 
+def _other_rules(emails: int | None, browsers: int | None, pages: Strength, crm: Strength) -> Rules:
+    """Other limits and strengths; how many neighbours are too many stays the same."""
+    types = dict(RULES.identifiers.types)
+    for name, limit in (("email", emails), ("anonymous_id", browsers)):
+        types[name] = msgspec.structs.replace(types[name], limit=limit)
+    return msgspec.structs.replace(
+        RULES,
+        identifiers=msgspec.structs.replace(RULES.identifiers, types=types),
+        strengths={**RULES.strengths, "seen_page": pages},
+        sources={"crm": {"seen_track": crm}},
+    )
+
+
 _named = st.lists(st.sampled_from(WORLD), min_size=1, max_size=4, unique=True).map(by_priority)
 _versions = st.integers(1, 3)
 _joins = st.builds(
@@ -200,6 +232,13 @@ _cuts = st.builds(
     st.booleans(),
 )
 
+_nothing = st.builds(list[Evidence])
+_limits = st.sampled_from((1, 2, None))
+_strengths = st.sampled_from(list(Strength))
+_adoptions = st.lists(
+    st.builds(_other_rules, _limits, _limits, _strengths, _strengths), max_size=2
+).map(lambda found: [adopt(rules, at) for at, rules in enumerate(found, 2)])
+
 
 def _numbered(events: list[Event]) -> list[Event]:
     return [msgspec.structs.replace(e, event_id=f"e{at:02}") for at, e in enumerate(events)]
@@ -212,7 +251,7 @@ def histories(
     return st.builds(
         History,
         st.lists(events_of(_named), min_size=1, max_size=14).map(_numbered),
-        st.lists(_joins | _cuts, max_size=told),
+        st.builds(add, st.lists(_joins | _cuts, max_size=told), _adoptions if told else _nothing),
         st.integers(0, 2**32),
         st.sampled_from((1, 4, 16)),
         st.sampled_from(crashes),
@@ -254,7 +293,7 @@ def _offline_answer(history: History) -> None:
 
     live(pipeline, history.said, order, crashes=history.crashes)
 
-    check(pipeline, Offline(history.events, RULES, history.told))
+    check(pipeline, Offline(history.events, history.rules, history.told))
     assert resolved(pipeline) == len(history.events)
 
 
@@ -408,7 +447,7 @@ ERASURE: Final = Promise("of what is erased nothing comes back", 5, 200, _erased
 SUPERNODE: Final = Promise(
     "a value that everybody shares costs two messages and joins nobody",
     6,
-    100,
+    50,
     _supernode,
     histories(told=0, crashes=(0.0,)),
 )

@@ -76,10 +76,23 @@ def live(
     """Let all of *said* happen: shuffled, some of it twice, the second half later."""
     sent = [*said, *order.sample(said, len(said) // 3)]
     order.shuffle(sent)
+    _adopt_in_order(sent)
     middle = order.randint(0, len(sent))
     for part in (sent[:middle], sent[middle:]):
         happen(pipeline, part)
         pipeline.run(order, crashes=crashes)
+
+
+def _adopt_in_order(sent: list[Event | Evidence]) -> None:
+    """Rules have a version each, and only newer ones are taken."""
+    found = [
+        (one.rules.version, at)
+        for at, one in enumerate(sent)
+        if isinstance(one, Evidence) and one.rules
+    ]
+    adoptions = [sent[at] for _, at in sorted(found)]
+    for (_, at), adoption in zip(found, adoptions, strict=True):
+        sent[at] = adoption
 
 
 def newest(pipeline: InMemoryPipeline) -> dict[str, CustomerState]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from customeros.processors.identity import sweep
+
 _SEED = pytest.StashKey[int]()
 _TRIED = pytest.StashKey[int]()
 
@@ -17,6 +19,12 @@ def pytest_terminal_summary(
     if tried := config.stash.get(_TRIED, 0):
         seed = config.stash[_SEED]
         terminalreporter.write_line(f"identity: {tried:,} generated histories, seed {seed}")
+
+
+@pytest.fixture(autouse=True)
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few identifiers are enough for rules to be taken up in several pieces."""
+    monkeypatch.setattr(sweep, "PIECE", 3)
 
 
 @pytest.fixture(scope="session")
