@@ -386,6 +386,8 @@ def test_parents_and_subsidiaries_may_go_in_a_circle() -> None:
     assert (found["c"].parent, found["c"].subsidiaries) == (None, ())
     assert found["x/y"].subsidiaries == ("d",)
     assert found["x/y"].metrics.events == 0
+    # Four told by events, three told to parents, and nothing that goes round.
+    assert len(pipeline.records(ACCOUNT_CONTRIBUTIONS)) == 7
 
 
 def test_a_new_parent_takes_the_subsidiary_over() -> None:
