@@ -15,8 +15,8 @@ from customeros.processors.suggestions.weights import (
     learn,
     probability,
     rare,
-    rarities,
     strangers,
+    values_of,
 )
 
 SHOWN: Final = 0.5  # likelier than not
@@ -44,11 +44,11 @@ def suggest(records: Sequence[Record], *, at_least: float = SHOWN) -> list[Sugge
     )
     vectors = list(kinds)
     usual = strangers(ordered)
-    rarity = rarities(ordered, usual)
+    worth = values_of(ordered, usual)
     rarer = array(
         "d",
         (
-            rare(ordered[a], ordered[b], vectors[which], rarity)
+            rare(ordered[a], ordered[b], vectors[which], worth)
             for (a, b), which in zip(pairs, kind, strict=True)
         ),
     )

@@ -35,10 +35,14 @@ STRANGERS_WEIGHT: Final = 50.0  # pairs that `_STRANGERS` counts for
 # The same where all pairs are counted: the few records of a small list may well be one person's.
 EQUAL_WEIGHT: Final = 1_000.0
 RARITY_WEIGHT: Final = 100.0  # records that a field's usual rarity counts for
+# What is unlikelier teaches nothing: among very many customers it would outweigh what is likely.
+LEARNT: Final = 0.1
 SAMPLE_PAIRS: Final = 10_000
 ROUNDS: Final = 15
 # A value that few have says more. Of those many have, e.g. a region, agreement says little anyway.
 BY_FREQUENCY: Final = ("given", "surname", "city", "postcode", "street", "company", "district")
+# What says already where somebody lives, the surest first.
+TOLD_BY: Final[Mapping[str, Sequence[str]]] = {"city": ("postcode",), "street": ("postcode",)}
 
 
 class Weights(NamedTuple):
@@ -53,8 +57,21 @@ class Weights(NamedTuple):
     start: float
 
 
+class Values(NamedTuple):
+    """
+    What agreement on a value is worth beyond the usual, in bits.
+
+    Args:
+        rarity: by field and value, where it agrees exactly.
+        told: by field, and by another that agrees exactly as well and so tells of it already:
+            who shares a postcode shares a city.
+    """
+
+    rarity: Mapping[str, Mapping[str, float]]
+    told: Mapping[str, Mapping[str, float]]
+
+
 Shares = Sequence[tuple[float, ...]]  # of levels, aligned with `FIELDS`
-Rarity = Mapping[str, Mapping[str, float]]
 
 
 def learn(
@@ -87,9 +104,10 @@ def learn(
             total = start + rarer
             for place, level in enumerate(levels):
                 total += bits[place][level]
-            if total < -20:
+            likely = probability(total)
+            if likely < LEARNT:
                 continue
-            weight = count * probability(total)
+            weight = count * likely
             found += weight
             for place, level in enumerate(levels):
                 if level:
@@ -100,12 +118,17 @@ def learn(
     return Weights(_bits(matched, among_strangers), log2(share / (1 - share)))
 
 
-def rare(a: Record, b: Record, levels: Vector, rarity: Rarity) -> float:
+def rare(a: Record, b: Record, levels: Vector, worth: Values) -> float:
     """Bits for agreement on values that are rarer, or more common, than their field's usual."""
     total = 0.0
-    for name, values in rarity.items():
+    for name, values in worth.rarity.items():
         if levels[_PLACE[name]] == Level.EXACT:
-            total += max(values.get(v, 0.0) for v in a.values[name] if v in b.values[name])
+            for finer, bits in worth.told.get(name, {}).items():
+                if levels[_PLACE[finer]] == Level.EXACT:
+                    total += bits
+                    break
+            else:
+                total += max(values.get(v, 0.0) for v in a.values[name] if v in b.values[name])
     return total
 
 
@@ -156,8 +179,30 @@ def _pair(number: int) -> tuple[int, int]:
     return high, number - high * (high - 1) // 2
 
 
-def rarities(records: Sequence[Record], among_strangers: Shares) -> dict[str, dict[str, float]]:
-    """Field to value to the bits that its exact agreement is worth beyond the usual."""
+def values_of(records: Sequence[Record], among_strangers: Shares) -> Values:
+    """What the values of *records* are worth where two agree on them."""
+    told = {
+        name: {finer: _told(records, name, finer, among_strangers) for finer in all_finer}
+        for name, all_finer in TOLD_BY.items()
+    }
+    return Values(_rarity(records, among_strangers), told)
+
+
+def _told(records: Sequence[Record], name: str, finer: str, among_strangers: Shares) -> float:
+    """Bits, 0 or fewer: how much likelier strangers agree on *name* if they do on *finer*."""
+    by_finer: Counter[str] = Counter()
+    by_both: Counter[tuple[str, str]] = Counter()
+    for one in records:
+        if (mine := one.values.get(name)) and (place := one.values.get(finer)):
+            by_finer[place[0]] += 1
+            by_both[place[0], mine[0]] += 1
+    usual = among_strangers[_PLACE[name]][Level.EXACT - 1]
+    alike = sum(count * (count - 1) for count in by_finer.values())
+    both = sum(count * (count - 1) for count in by_both.values())
+    return min(0.0, log2(usual * (alike + RARITY_WEIGHT) / (both + RARITY_WEIGHT * usual)))
+
+
+def _rarity(records: Sequence[Record], among_strangers: Shares) -> dict[str, dict[str, float]]:
     rarity: dict[str, dict[str, float]] = {}
     for name in BY_FREQUENCY:
         seen = Counter(value for one in records for value in one.values.get(name, ()))
