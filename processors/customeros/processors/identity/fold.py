@@ -15,7 +15,6 @@ from customeros.processors.identity.model import (
     InForce,
     Joined,
     Node,
-    edge_of,
     pair_of,
     proof_of,
 )
@@ -118,29 +117,30 @@ class Fold:
             self._take_up(point.key, link.event_id)
         if a.key == b.key:
             return
-        edge = edge_of(link, rules)
+        a, b = (a, b) if a.key < b.key else (b, a)
         if any(point.epoch < draft.nodes[point.key].epoch for point in (a, b)):
             self.refusals[Refusal.ERASED] += 1
-            if edge.strength > 0:
-                self._put_beside(edge, (a, b), link.event_id)
+            if rules.strength_of(link.rule, link.source) > 0:
+                self._put_beside((a, b), link.event_id, strong=True)
             return
-        known, kept = draft.edges.get(edge.pair), True
-        if known is not None:
-            # One without proofs may be of an epoch before: a join that was taken back.
-            now = known
-            if not known.proofs:
-                now = replace(known, a_epoch=edge.a_epoch, b_epoch=edge.b_epoch)
-            edge = now.proved(with_proof(known.proofs, proof_of(link)), rules)
+        known = draft.edges.get((a.key, b.key))
+        edge = known or Edge(a.key, b.key)
+        if not edge.proofs:  # then it may be of an epoch before, as a join that was taken back
+            edge = replace(edge, a_epoch=a.epoch, b_epoch=b.epoch)
+        proofs = with_proof(edge.proofs, proof_of(link))
+        if proofs is not edge.proofs:
+            edge = edge.proved(proofs, rules)
+        kept = True
         if known is None or not known.proofs or known.strength < 1 <= edge.strength:
-            kept = self._put_beside(edge, (a, b), link.event_id)
-        reason = unfit(edge, draft.nodes[edge.a], draft.nodes[edge.b], rules)
+            kept = self._put_beside((a, b), link.event_id, strong=edge.strength > 0)
+        reason = unfit(edge, draft.nodes[a.key], draft.nodes[b.key], rules)
         if reason is not None:
             self.refusals[reason] += 1
         # What joins nobody today is kept as well, as other rules may let it pass.
         if kept and edge is not known:
             draft.put_edge(edge)
             if reason is None and (known is None or edge.rank != known.rank):
-                self.touches.append(Touch(edge.a, edge.b, link.event_id))
+                self.touches.append(Touch(a.key, b.key, link.event_id))
 
     def meet(self, point: Endpoint, cause: str) -> None:
         """An identifier was seen."""
@@ -262,13 +262,13 @@ class Fold:
             self._draft.quarantine[key] = True
             self._lose(key, node, cause)
 
-    def _put_beside(self, edge: Edge, ends: tuple[Endpoint, Endpoint], cause: str) -> bool:
-        """Note at either end of the same epoch that *edge* names the other; whether both do."""
+    def _put_beside(self, ends: tuple[Endpoint, Endpoint], cause: str, *, strong: bool) -> bool:
+        """Note at either end of the same epoch that the other is beside it; whether both do."""
         nodes, kept = self._draft.nodes, True
         for point, other in (ends, ends[::-1]):
             node = nodes[point.key]
             if point.epoch == node.epoch:
-                after, listed = beside(node, other.key, strong=edge.strength > 0)
+                after, listed = beside(node, other.key, strong=strong)
                 kept &= listed
                 if after is not node:
                     self._draft.put_node(point.key, after)
