@@ -71,6 +71,8 @@ def _chapters() -> Iterator[tuple[int, int, dict[str, Any]]]:
         ),
     )
     yield 7, 10, {"type": "identify", "userId": _USER, "traits": {"phone": "+44 7700 900815"}}
+    circle = {"name": "Reading circle of the Royal Society", "role": "librarian"}
+    yield 8, 4, {"type": "group", "userId": _USER, "groupId": "reading-circle", "traits": circle}
     yield 10, 4, _whatsapp("Message Received", "inbound", "Hello, when will my books arrive?")
     yield 10, 5, _whatsapp("Message Sent", "outbound", "Good morning Ada, on Thursday.")
     yield (
