@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 import pytest
 
 from customeros.processors.identity import fold as folding
+from customeros.processors.identity import graph
 from customeros.processors.identity import resolve as resolving
 from customeros.processors.identity import settle as settling
 from customeros.processors.identity.draft import Draft
@@ -170,6 +172,11 @@ def _no_quarantine(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rules, "degree", lambda *_: 10**6)
 
 
+def _rules_for_new_evidence_alone(patch: pytest.MonkeyPatch) -> None:
+    """Who is not spoken of any more stays as the rules before had it."""
+    patch.setattr(graph, "swept", lambda _, in_force: msgspec.structs.replace(in_force, sweep=None))
+
+
 def _no_merge_protection(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Rules, "limit", lambda *_: None)
 
@@ -227,6 +234,7 @@ MUTATIONS: Final = (
     Mutation("quarantine-by-arrival", ARRIVAL, _quarantine_by_arrival),
     Mutation("no-quarantine", SUPERNODE, _no_quarantine),
     Mutation("no-merge-protection", ALL_ALONG, _no_merge_protection),
+    Mutation("rules-for-new-evidence-alone", ARRIVAL, _rules_for_new_evidence_alone),
     Mutation("customer-named-by-key", ARRIVAL, _customer_named_by_key),
     Mutation("consent-widened", ARRIVAL, _consent_widened),
     Mutation("history-left-behind", ARRIVAL, _history_left_behind),
