@@ -226,3 +226,59 @@ def test_a_refused_merge_is_a_conflict_that_can_be_seen(stack: WholeStack) -> No
     refused = stack.run("join", "user_id:who-carl", "user_id:who-dora", "--why", "a test")
     assert refused.returncode == 1
     assert "more user_id" in refused.stderr
+
+
+def test_adopted_rules_reach_every_reader_and_earlier_ones_again(
+    stack: WholeStack, tmp_path: Path
+) -> None:
+    """One card each: the second leaves with its order, and comes back with it."""
+
+    def with_card(call: dict[str, Any], card: str) -> dict[str, Any]:
+        return {**call, "context": {"externalIds": [{"type": "loyalty_card", "id": card}]}}
+
+    def adopt(file: Path, text: str, why: str) -> str:
+        file.write_text(text)
+        return _ran(stack, "identity", "adopt", "--rules", str(file), "--why", why, "--yes")
+
+    _send(
+        stack,
+        with_card({**_order("who-red", 1), "userId": None}, "who-red"),
+        with_card({**_order("who-blue", 2), "userId": None}, "who-blue"),
+        with_card(_order("who-rita", 3), "who-red"),
+        with_card(_order("who-rita", 4), "who-blue"),
+    )
+    _known(stack, "user_id:who-rita", 4)
+    before = json.loads(_ran(stack, "identity", "rules", "--json"))["rules"][0]["version"]
+    earlier = _ran(stack, "identity", "rules", "--show", str(before))
+    one_each = f"{earlier}\n\n[workspaces.default.identifiers.loyalty_card]\nlimit = 1\n"
+    rules = tmp_path / "rules.toml"
+    rules.write_text(one_each)
+
+    tried = stack.run("identity", "what-if", "--rules", str(rules), "--fail-on", "split", "--json")
+    assert (tried.returncode, json.loads(tried.stdout)["splits"]["total"]) == (1, 1)
+    rita = _known(stack, "user_id:who-rita", 4)
+
+    assert f"version {before + 1} is in force" in adopt(rules, one_each, "one card each")
+    assert _known(stack, "loyalty_card:who-blue", 1)["metrics"]["orders"] == 1
+    assert _known(stack, "user_id:who-rita", 3)["metrics"]["money"]["EUR"]["placed"] == 3000
+    until(
+        lambda: len(_owners(stack, "who-rita-3", "who-blue-2")) == 2, every=0.05, what="two owners"
+    )
+    again = stack.run("identity", "adopt", "--rules", str(rules), "--why", "again", "--yes")
+    assert (again.returncode, "nothing to adopt" in again.stderr) == (2, True)
+
+    adopt(rules, earlier, "as it was")
+    until(
+        lambda: _customer(stack, "user_id:who-rita")["digest"] == rita["digest"],
+        seconds=_ARRIVAL_SECONDS,
+        every=0.05,
+        what="all is as it was",
+    )
+    until(
+        lambda: len(_owners(stack, "who-rita-3", "who-blue-2")) == 1, every=0.05, what="one owner"
+    )
+    listed = _ran(stack, "identity", "rules").splitlines()
+    assert [line.split("  ")[-1] for line in listed if not line.startswith(" ")][:2] == [
+        "as it was",
+        "one card each",
+    ]
