@@ -81,6 +81,8 @@ class World:
     async def tell(self, evidence: Evidence) -> None:
         """As the graph would take it, at once."""
         self.told.append(EVIDENCE.decode(EVIDENCE.encode(evidence)))
+        if evidence.rules is not None:
+            self.change(change_of(evidence.rules, evidence.workspace))
         if evidence.cut is not None:
             self.change(change_of(evidence.cut, evidence.workspace))
         if evidence.join is not None:
