@@ -13,7 +13,8 @@ from customeros.processors.identity.rules import Rules
 from customeros.processors.streams.graph import GraphProcessor
 from customeros.processors.streams.resolve import ResolveProcessor
 from customeros.processors.streams.state import StateProcessor
-from customeros.runtime.stream.memory import InMemoryPipeline
+from customeros.runtime.stream import Processor
+from customeros.runtime.stream.memory import InMemoryBroker, InMemoryPipeline
 from customeros.schemas.codec import ACCOUNT_STATE, ASSIGNMENT, CUSTOMER_STATE, EVENT, EVIDENCE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.event import Event
@@ -42,18 +43,21 @@ RULES = Rules(
 AFTERWARDS = NOON + 10 * DAY
 
 
-def a_pipeline(partitions: int = 4, rules: Rules = RULES) -> InMemoryPipeline:
-    """All three stages with *rules*, empty."""
+def a_pipeline(
+    partitions: int = 4, rules: Rules = RULES, *, broker: InMemoryBroker | None = None
+) -> InMemoryPipeline:
+    """All three stages with *rules*, over *broker* or over an empty one."""
+    return InMemoryPipeline(processors(rules), partitions=partitions, now=AFTERWARDS, broker=broker)
+
+
+def processors(rules: Rules = RULES) -> list[Processor]:
+    """Those of all three stages."""
     of_all = {WORKSPACE: rules}
-    return InMemoryPipeline(
-        [
-            ResolveProcessor(of_all, PRIORITIES),
-            GraphProcessor(of_all),
-            StateProcessor({WORKSPACE: rules.identifiers}),
-        ],
-        partitions=partitions,
-        now=AFTERWARDS,
-    )
+    return [
+        ResolveProcessor(of_all, PRIORITIES),
+        GraphProcessor(of_all),
+        StateProcessor({WORKSPACE: rules.identifiers}),
+    ]
 
 
 def happen(pipeline: InMemoryPipeline, said: Sequence[Event | Evidence]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import random
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -34,13 +34,28 @@ class Stored(NamedTuple):
 
 
 class InMemoryBroker:
-    """Topics of equal partition counts, made by use, with transactions that fence."""
+    """
+    Topics of equal partition counts, made by use, with transactions that fence.
 
-    def __init__(self, *, partitions: int = 4) -> None:
+    Args:
+        logs: what another had, see `logs`.
+    """
+
+    def __init__(
+        self,
+        *,
+        partitions: int = 4,
+        logs: Mapping[tuple[str, int], Sequence[Stored]] | None = None,
+    ) -> None:
         self.partitions = partitions
-        self._logs: dict[tuple[str, int], list[Stored]] = {}
-        self._ends: dict[tuple[str, int], int] = {}
+        self._logs = {place: list(records) for place, records in (logs or {}).items()}
+        self._ends = {place: records[-1].offset + 2 for place, records in self._logs.items()}
         self._epochs: dict[str, int] = {}
+
+    @property
+    def logs(self) -> Mapping[tuple[str, int], Sequence[Stored]]:
+        """The records of each topic by name and partition, in order."""
+        return self._logs
 
     def produce(
         self,
@@ -106,12 +121,18 @@ class InMemoryPipeline:
     Args:
         partitions: of every topic.
         now: what `Batch.now` starts from, ms; every step adds one.
+        broker: with as many partitions; without it an empty one.
     """
 
     def __init__(
-        self, processors: Sequence[Processor], *, partitions: int = 4, now: int = _NOON
+        self,
+        processors: Sequence[Processor],
+        *,
+        partitions: int = 4,
+        now: int = _NOON,
+        broker: InMemoryBroker | None = None,
     ) -> None:
-        self.broker = InMemoryBroker(partitions=partitions)
+        self.broker = broker or InMemoryBroker(partitions=partitions)
         self.now = now
         self._workers = [
             InMemoryWorker(processor, partition, self.broker)
