@@ -16,6 +16,7 @@ from customeros.runtime.errors import Unavailable
 from customeros.runtime.metrics import PROGRESS_AGE, serve_metrics
 from customeros.runtime.progress import Progress, Standing, Watch, judge
 from customeros.runtime.settings import Metrics, Worker
+from customeros.runtime.stack.processes import trouble
 from support.ports import free_port
 
 PATIENCE = 60.0
@@ -163,7 +164,10 @@ def test_readyz_says_why_a_process_is_not_at_work() -> None:
     progress.starting = "joins its group"
     status, body = ask("/readyz")
     assert (status, json.loads(body)) == (503, {"ready": False, "reason": "joins its group"})
+    assert trouble(f"http://127.0.0.1:{port}/readyz") == "joins its group", "as status says it"
+    assert trouble(f"http://127.0.0.1:{free_port()}/readyz") == "does not answer"
     progress.starting = ""
     assert ask("/readyz") == (200, '{"ready": true}')
+    assert trouble(f"http://127.0.0.1:{port}/readyz") == ""
     assert ask("/healthz")[0] == 200
     assert "customeros_progress_age_seconds" in ask("/metrics")[1]
