@@ -9,14 +9,13 @@ import msgspec
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from customeros.processors.identity.narrowing import Narrowed, narrowings
 from customeros.processors.identity.rules import Rules
 from customeros.processors.identity.what_if import (
     Join,
-    Narrowed,
     Split,
     WhatIf,
     compare,
-    narrowings,
 )
 from customeros.processors.profile.model import ConsentMark
 from customeros.processors.streams.graph import GraphProcessor
@@ -329,16 +328,29 @@ GRANTED, REFUSED = ConsentMark(1, False, "e1", "web"), ConsentMark(2, True, "e2"
 
 def test_a_join_is_as_restrictive_as_its_most_restrictive_member() -> None:
     """Per purpose; what nobody refuses stays granted."""
-    join = Join(("c1", "c2"), frozenset(), ("e1", "e2"), ())
     consents = {"c1": {"ads": GRANTED, "mail": GRANTED}, "c2": {"ads": REFUSED}}
 
-    (one,) = narrowings(join, consents.__getitem__)
+    (one,) = narrowings(consents, consents.__getitem__, certain=True)
 
     assert one == Narrowed("c1", "ads", ("c2",), certain=True)
 
 
 def test_whose_consent_a_part_of_a_customer_carries_is_not_certain() -> None:
-    join = Join(("c1", "c2"), frozenset({"c2"}), ("e1", "e2"), ())
-    consents = {"c1": {"ads": GRANTED}, "c2": {"ads": REFUSED}}
+    """The refusal may be of the part that stays."""
+    shop = Shop()
+    shop.tell([link("u1", "a1", 1), link("u2", "a1", 2, rule="seen_identify")])
+    then = msgspec.structs.replace(
+        SMALL, strengths={**SMALL.strengths, "seen_identify": Strength.LOGIN}
+    )
+    eve = shop.graph.customer("u2")
 
-    assert [one.certain for one in narrowings(join, consents.__getitem__)] == [False]
+    found = compare(
+        shop.graph,
+        SMALL,
+        then,
+        consents=lambda customer: {"ads": GRANTED if customer == eve else REFUSED},
+        first=1,
+    )
+
+    (one,) = found.first_narrowed
+    assert (one.customer, one.certain, found.narrowed) == (eve, False, {"ads": 1})

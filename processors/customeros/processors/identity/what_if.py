@@ -9,15 +9,12 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from customeros.processors.identity.connected import Evidence, Group, View, groups
 from customeros.processors.identity.model import Edge, Refused
+from customeros.processors.identity.narrowing import Consents, Narrowed, narrowings
 from customeros.processors.identity.resolve import ANY_TYPE, resolve
 from customeros.processors.identity.rules import Rules
-from customeros.processors.profile.merge import merge_consent
-from customeros.processors.profile.model import ConsentMark
 from customeros.schemas.identity import IdentityLink, Refusal
 
 T = TypeVar("T")
-
-Consents = Callable[[str], dict[str, ConsentMark]]
 
 
 class Reason(NamedTuple):
@@ -58,21 +55,6 @@ class Split(NamedTuple):
     customer: str
     parts: tuple[tuple[str, ...], ...]
     reasons: tuple[Reason, ...]
-
-
-class Narrowed(NamedTuple):
-    """
-    A customer's grant of a purpose would not count any more, since another member refuses it.
-
-    Args:
-        certain: False: only a part of one of the customers would join, and which part refuses
-            is not known.
-    """
-
-    customer: str
-    purpose: str
-    because: tuple[str, ...]
-    certain: bool
 
 
 class WhatIf(NamedTuple):
@@ -127,7 +109,7 @@ def compare(
         for join in case.joins():
             joins.add(join)
             counted["joined"] += len(join.customers)
-            for one in narrowings(join, consents):
+            for one in narrowings(join.customers, consents, certain=not join.parts):
                 narrowed.add(one)
                 purposes[one.purpose] += 1
         for split in case.splits():
@@ -146,26 +128,6 @@ def compare(
         first_joins=joins.first(),
         first_splits=splits.first(),
         first_narrowed=narrowed.first(),
-    )
-
-
-def narrowings(join: Join, consents: Consents) -> list[Narrowed]:
-    """Of each customer in *join* the purposes granted that would not be any more."""
-    own = {customer: consents(customer) for customer in join.customers}
-    together = merge_consent(list(own.values()))
-    return [
-        Narrowed(customer, purpose, _refusing(own, purpose), certain=not join.parts)
-        for customer, consent in own.items()
-        for purpose, mark in sorted(consent.items())
-        if not mark.refused and (purpose not in together or together[purpose].refused)
-    ]
-
-
-def _refusing(own: Mapping[str, Mapping[str, ConsentMark]], purpose: str) -> tuple[str, ...]:
-    return tuple(
-        customer
-        for customer, consent in own.items()
-        if purpose in consent and consent[purpose].refused
     )
 
 
