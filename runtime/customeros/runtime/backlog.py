@@ -41,15 +41,16 @@ class Backlog:
             found = self._reader.committed(asked, _ANSWER_SECONDS)
             self._reader.assign(
                 [
-                    TopicPartition(p.topic, p.partition, p.offset if p.offset >= 0 else _FIRST)
+                    TopicPartition(p.topic, p.partition, max(p.offset, OFFSET_BEGINNING))
                     for p in found
                 ]
             )
-            return self._reads_one(len(asked))
+            try:
+                return self._reads_one(len(asked))
+            finally:
+                self._reader.unassign()
         except KafkaException as error:
             raise Unavailable("kafka") from error
-        finally:
-            self._reader.unassign()
 
     def _reads_one(self, places: int) -> bool:
         ended: set[tuple[str | None, int | None]] = set()
@@ -64,6 +65,3 @@ class Backlog:
                 raise KafkaException(error)
             ended.add((message.topic(), message.partition()))
         return False
-
-
-_FIRST: Final = OFFSET_BEGINNING

@@ -6,23 +6,21 @@ import asyncio
 import logging
 import os
 import signal
-import ssl
 import sys
 import time
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Set
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
-import faust
 import structlog
 from faust.types import TP
 
 from customeros.runtime.backlog import Backlog
-from customeros.runtime.clients import group_id
 from customeros.runtime.errors import Fenced, Misconfigured, Unavailable
 from customeros.runtime.metrics import UNAVAILABLE, serve_metrics
 from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
+from customeros.runtime.stream.app import build_app
 from customeros.runtime.stream.faust_batches import BatchApp, BatchSchema
 from customeros.runtime.stream.model import Processor
 from customeros.runtime.stream.owner import Opened, Owner, open_partition
@@ -36,10 +34,7 @@ EXIT_CRASHED: Final = 70  # EX_SOFTWARE: start it again
 EXIT_MISCONFIGURED: Final = 78  # EX_CONFIG: it needs a person
 _DRAIN_SECONDS: Final = 15.0
 _STOP_SECONDS: Final = 30.0
-_POLL_RECORDS: Final = 2_000
-_FETCH_BYTES: Final = 4 << 20  # per partition
 _QUEUED_BATCHES: Final = 4
-_HEARTBEATS_PER_SESSION: Final = 3.5
 
 
 def run_worker(processor: Processor, settings: Settings) -> NoReturn:
@@ -119,7 +114,7 @@ class Stage:
         self._owners: dict[int, asyncio.Task[Owner]] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._revoked_generation: int | None = None
-        self.app = _build_app(processor, settings)
+        self.app = build_app(processor.stage, settings)
         source = self.app.topic(
             *self._by_name,
             schema=BatchSchema(),
@@ -301,45 +296,3 @@ def _wait_for_topics(
             _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
             UNAVAILABLE.labels("worker", "kafka").inc()
             time.sleep(error.retry_after)
-
-
-def _build_app(processor: Processor, settings: Settings) -> BatchApp:
-    worker = settings.worker
-    return BatchApp(
-        group_id(settings, processor.stage),
-        broker=[f"kafka://{host}" for host in settings.bootstrap.split(",")],
-        broker_credentials=_credentials(settings),
-        store="memory://",
-        datadir=settings.home / "state" / "faust",
-        topic_partitions=settings.kafka.partitions,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        web_enabled=False,
-        broker_session_timeout=worker.session_seconds,
-        broker_heartbeat_interval=worker.session_seconds / _HEARTBEATS_PER_SESSION,
-        broker_commit_interval=0.5,
-        broker_max_poll_records=_POLL_RECORDS,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=_FETCH_BYTES,
-        stream_wait_empty=False,
-        table_standby_replicas=0,
-        worker_redirect_stdouts=False,
-    )
-
-
-def _credentials(settings: Settings) -> faust.types.auth.CredentialsT | None:
-    kafka = settings.kafka
-    context = (
-        ssl.create_default_context(cafile=kafka.ssl_ca_location)
-        if kafka.security_protocol.endswith("SSL")
-        else None
-    )
-    if kafka.security_protocol.startswith("SASL"):
-        password = kafka.sasl_password
-        return faust.SASLCredentials(
-            mechanism=kafka.sasl_mechanism,
-            username=kafka.sasl_username,
-            password=password.get_secret_value() if password else None,
-            ssl_context=context,
-        )
-    return faust.SSLCredentials(context) if context else None
