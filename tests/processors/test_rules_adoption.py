@@ -173,7 +173,7 @@ def history(
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(evidence(), max_size=40),
+    st.lists(evidence(erasures=False), max_size=40),
     st.lists(st.sampled_from(OTHERS), min_size=1, max_size=3),
     ORDERS,
 )
@@ -249,7 +249,7 @@ def test_to_read_everything_again_changes_nothing_and_raises_no_version(
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.lists(evidence(), max_size=30),
+    st.lists(evidence(erasures=False), max_size=30),
     st.lists(st.sampled_from(OTHERS), min_size=1, max_size=2),
     ORDERS,
 )
