@@ -110,7 +110,7 @@ def test_a_source_without_a_write_key_gets_one_that_stays() -> None:
         ("seen_page = 0", "seen_page = true", "valid integer"),
         ("seen_track = 2", "purchase = 2", "known: alias, identify"),
         ("members = 200", "members = 2000", "less than or equal to 1000"),
-        ("degree = 7", "degree = 9000", "less than or equal to 5000"),
+        ("degree = 7", "degree = 9000", "less than or equal to 500"),
         (
             "[workspaces.shop.identifiers.email]",
             "[workspaces.shop.identifiers.emial]",

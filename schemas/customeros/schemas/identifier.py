@@ -18,8 +18,9 @@ CustomerId = NewType("CustomerId", str)
 
 KEY_CHARACTERS: Final = 20  # of base32: 100 bits, so a collision needs some 10^15 identifiers
 MAX_VALUE_CHARACTERS: Final = 256
-# Of its neighbours an identifier's record holds one more than its degree: 5,000 are 110 kB.
-MAX_DEGREE: Final = 5_000
+# Of its neighbours an identifier's record holds one more than its degree, each with its evidence:
+# 500 stay within 256 kB.
+MAX_DEGREE: Final = 500
 # Of one customer: its state and a look at all of its evidence stay within a batch's time.
 MAX_MEMBERS: Final = 1_000
 

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import random
+import uuid
 from collections import defaultdict
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from customeros.processors.identity.proofs import MAX_PROOFS, Kept, with_proof
+from customeros.processors.identity.proofs import (
+    ID_BYTES,
+    MAX_PROOFS,
+    Kept,
+    evidence_id,
+    with_proof,
+)
+from customeros.processors.streams.identifier import IDENTIFIERS, Known, Pair
+from customeros.schemas.identifier import MAX_DEGREE
 from customeros.schemas.identity import STRENGTHS
 
 PROOFS = st.builds(
@@ -63,3 +72,28 @@ def test_known_evidence_is_the_very_same() -> None:
 
     assert with_proof(proofs, Kept(5, "e1", "web", "seen_page")) is proofs
     assert with_proof(proofs, Kept(6, "e0", "web", "seen_page")) is proofs
+
+
+@given(st.text(max_size=256))
+def test_an_event_id_is_kept_whole_or_its_first_bytes(event_id: str) -> None:
+    kept_id = evidence_id(event_id)
+
+    assert event_id.startswith(kept_id)
+    assert len(kept_id.encode()) <= ID_BYTES
+    if len(event_id.encode()) <= ID_BYTES:
+        assert kept_id == event_id
+    else:
+        assert len(kept_id.encode()) > ID_BYTES - 4
+
+
+def record_bytes(event_id: str, source: str) -> int:
+    """An identifier with as many neighbours and as much evidence for each as there can be."""
+    rules = sorted(STRENGTHS, key=len)[-MAX_PROOFS:]
+    proofs = tuple(Kept(1_700_000_000_000, evidence_id(event_id), source, rule) for rule in rules)
+    pairs = {f"{n:020}": Pair(proofs, 1_700_000_000_000) for n in range(MAX_DEGREE + 1)}
+    return len(IDENTIFIERS.encode(Known("user_id", "c" * 20, pairs=pairs)))
+
+
+def test_an_identifier_with_all_the_evidence_there_can_be_fits_its_record() -> None:
+    assert record_bytes(str(uuid.uuid4()), "web") < 256_000
+    assert record_bytes("\N{GRINNING FACE}" * 256, "s" * 63) < 1_000_000, "what a broker takes"

@@ -14,6 +14,10 @@ from customeros.schemas.identity import STRENGTHS
 # for 500 neighbours stays under 256 kB.
 MAX_PROOFS: Final = 6
 
+# Of an event's id in evidence. Those that software makes are shorter; one of 256 characters, for
+# every rule and every neighbour, would make a record that no broker takes.
+ID_BYTES: Final = 64
+
 _PLACE: Final[Mapping[str, int]] = {rule: place for place, rule in enumerate(STRENGTHS)}
 
 
@@ -24,6 +28,13 @@ class Kept(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
     event_id: str
     source: str
     rule: str
+
+
+def evidence_id(event_id: str) -> str:
+    """What evidence keeps of an event's id: at most ID_BYTES of UTF-8."""
+    if len(event_id) <= ID_BYTES and event_id.isascii():
+        return event_id
+    return event_id.encode()[:ID_BYTES].decode(errors="ignore")
 
 
 def with_proof(proofs: tuple[Kept, ...], new: Kept) -> tuple[Kept, ...]:

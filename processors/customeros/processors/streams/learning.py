@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 import msgspec
 
-from customeros.processors.identity.proofs import Kept, with_proof
+from customeros.processors.identity.proofs import Kept, evidence_id, with_proof
 from customeros.processors.identity.rules import Rules, rule_of
 from customeros.processors.profile.fold import fold, fold_consent
 from customeros.processors.profile.kept import first_purposes
-from customeros.processors.profile.model import NAME_CHARACTERS, ConsentMark, Fact, First
+from customeros.processors.profile.model import ConsentMark, Fact, First
 from customeros.processors.streams.changes import contributed
 from customeros.processors.streams.identifier import (
     Crowd,
@@ -63,7 +63,7 @@ class Learning:
         event = fact.event
         personal = event.personal
         assert personal is not None  # noqa: S101 - an event without it never comes here
-        event_id = event.event_id[:NAME_CHARACTERS]
+        event_id = evidence_id(event.event_id)
         first = First(event.occurred_at, event_id, event.source)
         consent: dict[str, ConsentMark] = {}
         if event.consent:
