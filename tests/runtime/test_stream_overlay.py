@@ -75,6 +75,25 @@ def test_memory_for_decoded_values_is_bounded() -> None:
     assert state.remembered_bytes <= 200
 
 
+def test_a_value_that_is_written_again_is_counted_once() -> None:
+    state = Overlay(DictStore(), decoded_bytes=10_000)
+    state.put(COUNTS, b"k", Count(1))
+    state.seal()
+    state.settle()
+    once = state.remembered_bytes
+
+    for n in range(2, 50):
+        state.put(COUNTS, b"k", Count(n))
+        state.seal()
+        state.settle()
+
+    assert state.remembered_bytes == once > 0
+    state.delete(COUNTS, b"k")
+    state.seal()
+    state.settle()
+    assert state.remembered_bytes == 0
+
+
 def test_sealing_twice_without_settling_is_refused() -> None:
     state = Overlay(DictStore())
     state.put(COUNTS, b"k", Count(1))

@@ -187,15 +187,18 @@ class _Decoded:
         young = self._young.get(table)
         if young is None:
             young = self._young[table] = {}
+        before = young.get(key)
         young[key] = (value, size)
-        self._young_bytes += size
+        self._young_bytes += size if before is None else size - before[1]
         if self._young_bytes > self._half:
             self._old, self._young = self._young, {}
             self._old_bytes, self._young_bytes = self._young_bytes, 0
 
     def forget(self, table: str, key: bytes) -> None:
-        for half in (self._young, self._old):
-            half.get(table, {}).pop(key, None)
+        if (found := self._young.get(table, {}).pop(key, None)) is not None:
+            self._young_bytes -= found[1]
+        if (found := self._old.get(table, {}).pop(key, None)) is not None:
+            self._old_bytes -= found[1]
 
 
 def _values(layer: _Layer, table: str) -> Mapping[bytes, Any]:

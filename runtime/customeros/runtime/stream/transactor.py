@@ -14,6 +14,7 @@ from customeros.runtime.metrics import UNAVAILABLE
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream.fold import Sealed
 from customeros.runtime.topics import prefixed
+from customeros.schemas.topics import Topic
 
 _LOG: Final = structlog.get_logger()
 # A dead owner's open transaction holds up readers of committed records at most this long; its
@@ -97,7 +98,7 @@ class Transactor:
 
         self._producer.begin_transaction()
         for output in sealed.outputs:
-            self._send(prefixed(self._settings, output.topic), output.value, output.key)
+            self._send(self._name(output.topic), output.value, output.key)
         rest = len(sealed.writes)
         topic, partition = self._changelog.topic, self._changelog.partition
         for key, value in sealed.writes.items():
@@ -112,6 +113,12 @@ class Transactor:
         if last < 0:
             raise RuntimeError("committed, but the changelog's offset is unknown")
         return last
+
+    def _name(self, topic: Topic) -> str:
+        name = self._names.get(topic.name)
+        if name is None:
+            name = self._names[topic.name] = prefixed(self._settings, topic)
+        return name
 
     def _send(self, *args: Any, **kwargs: Any) -> None:
         while True:
