@@ -49,7 +49,7 @@ fix: install ## let the formatter and the linter mend what they can
 
 .PHONY: test
 test: check test-deps ## everything that must hold before a change lands
-	@pytest
+	@pytest --numprocesses 2 --dist loadfile
 
 .PHONY: test-deps
 test-deps: install

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import uuid
 from collections.abc import Iterator
 
@@ -11,6 +12,8 @@ from hypothesis import settings
 
 from support.mutations import MUTATIONS
 from support.servers import embedded_clickhouse, embedded_kafka
+
+pytest_plugins = ["support.tried"]
 
 # No test is judged by its speed, and each run tries the same; `--hypothesis-profile exploring`
 # tries others.
@@ -24,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--seed",
         default="20261122",
-        help="of the generated histories of identity; `random`: another one each time",
+        help="of the generated histories of identity; `random`: another one each time, and told",
     )
     group.addoption(
         "--mutation",
@@ -34,6 +37,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--seed") == "random":
+        config.option.seed = str(random.randrange(2**32))
     planted = [m for m in MUTATIONS if m.name == config.getoption("--mutation")]
     patch = pytest.MonkeyPatch()
     for mutation in planted:

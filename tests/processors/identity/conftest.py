@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from customeros.processors.identity import sweep
-
-_SEED = pytest.StashKey[int]()
-_TRIED = pytest.StashKey[int]()
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    if tried := config.stash.get(_TRIED, 0):
-        seed = config.stash[_SEED]
-        terminalreporter.write_line(f"identity: {tried:,} generated histories, seed {seed}")
+from support.tried import tried
 
 
 @pytest.fixture(autouse=True)
@@ -29,18 +19,11 @@ def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def history_seed(pytestconfig: pytest.Config) -> int:
-    """Of `--seed`; another one each time, if that is wanted."""
-    wanted = pytestconfig.getoption("--seed")
-    seed = random.randrange(2**32) if wanted == "random" else int(wanted)
-    return pytestconfig.stash.setdefault(_SEED, seed)
+    """Of `--seed`."""
+    return int(pytestconfig.getoption("--seed"))
 
 
 @pytest.fixture
-def count_histories(pytestconfig: pytest.Config, history_seed: int) -> Callable[[int], None]:
+def count_histories(pytestconfig: pytest.Config) -> Callable[[int], None]:
     """Say that so many were tried; the suite's last lines tell the sum."""
-
-    def count(tried: int) -> None:
-        stash = pytestconfig.stash
-        stash[_TRIED] = stash.get(_TRIED, 0) + tried
-
-    return count
+    return partial(tried, pytestconfig)
