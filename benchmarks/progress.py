@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from benchmarks.report import Row
 from benchmarks.rig import Running, Servers, wait_until
 from benchmarks.usage import Usage, usage
+from customeros.runtime.settings import LOOPBACK
 
 # A look costs the watched process 1 to 3 ms of CPU: about 1 %.
 _LOOK_SECONDS: Final = 0.2
@@ -153,7 +154,8 @@ def _look(worker: Running, servers: Servers) -> Look:
 
 
 def _metrics(worker: Running) -> str:
-    with urllib.request.urlopen(worker.spec.ready, timeout=10) as answer:  # noqa: S310 - ours
+    url = f"http://{LOOPBACK}:{worker.spec.env['CUSTOMEROS_METRICS__PORT']}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as answer:
         return str(answer.read().decode())
 
 
