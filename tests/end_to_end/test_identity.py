@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from customeros.ops.lag import stage_lags
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.stream.worker import EXIT_MISCONFIGURED
 from support.collecting import Reply, ask
@@ -80,6 +81,18 @@ def _known(stack: WholeStack, who: str, orders: int) -> dict[str, Any]:
 
     until(there, seconds=_ARRIVAL_SECONDS, every=0.05, what=f"{who} has {orders} orders")
     return _customer(stack, who)
+
+
+def _at_rest(stack: WholeStack, who: str, orders: int) -> dict[str, Any]:
+    """Once nothing is under way: what an event says of its other identifiers comes after it."""
+    _known(stack, who, orders)
+
+    def rests() -> bool:
+        return not any(stage_lags(stack.settings, ("resolve", "graph", "state")).values())
+
+    until(rests, seconds=_ARRIVAL_SECONDS, every=0.2, what="the stages have read all")
+    until(rests, seconds=_ARRIVAL_SECONDS, every=0.2, what="and what they made of it")
+    return _known(stack, who, orders)
 
 
 def _owners(stack: WholeStack, *events: str) -> set[str]:
@@ -163,10 +176,10 @@ def test_wrong_input_is_refused_in_one_sentence_and_changes_nothing(
         _order("who-pat", 1),
         {**_order("who-p", 2), "userId": None, "anonymousId": "who-pad"},
     )
-    bob, pat = _known(stack, "email:bob@who.example", 1), _known(stack, "user_id:who-pat", 1)
     _known(stack, "anonymous_id:who-pad", 1)
+    bob, pat = _at_rest(stack, "user_id:who-bob", 1), _at_rest(stack, "user_id:who-pat", 1)
     joined = _ran(stack, "join", "user_id:who-pat", "anonymous_id:who-pad", "--why", "a test")
-    both = _known(stack, "user_id:who-pat", 2)
+    both = _at_rest(stack, "user_id:who-pat", 2)
     changes = _read(stack, "identity/changes")
 
     said: set[str] = set()
