@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from customeros.ops.lag import stage_lags
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.stream.worker import EXIT_MISCONFIGURED
 from support.collecting import Reply, ask
@@ -84,14 +83,9 @@ def _known(stack: WholeStack, who: str, orders: int) -> dict[str, Any]:
 
 
 def _at_rest(stack: WholeStack, who: str, orders: int) -> dict[str, Any]:
-    """Once nothing is under way: what an event says of its other identifiers comes after it."""
+    """Once nothing is under way."""
     _known(stack, who, orders)
-
-    def rests() -> bool:
-        return not any(stage_lags(stack.settings, ("resolve", "graph", "state")).values())
-
-    until(rests, seconds=_ARRIVAL_SECONDS, every=0.2, what="the stages have read all")
-    until(rests, seconds=_ARRIVAL_SECONDS, every=0.2, what="and what they made of it")
+    stack.rest()
     return _known(stack, who, orders)
 
 

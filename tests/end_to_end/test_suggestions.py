@@ -60,6 +60,8 @@ def test_a_suggestion_is_refused_taken_back_and_accepted(shared_stack: WholeStac
     headers = {"Authorization": f"Basic {token}", "Content-Type": "application/json"}
     body = json.dumps({"batch": batch}).encode()
     assert ask(stack.settings.collector.port, "POST", "/v1/batch", body, headers).status == 200
+    _known(stack, JON), _known(stack, JOHN)
+    stack.rest()
     jon, john = _known(stack, JON), _known(stack, JOHN)
     assert {jon, john} in _suggested(stack)
     refused = _ran(stack, "refuse", jon, JOHN, "--why", "two brothers")

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import clickhouse_connect
 
+from customeros.ops.lag import stage_lags
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Api, ClickHouse, Collector, Kafka, Settings
 from customeros.runtime.stack.processes import environment
@@ -66,6 +67,15 @@ class WholeStack(NamedTuple):
         run = read_run(self.settings.home)
         assert run is not None
         return {p.name: p.restarts for p in run.processes}
+
+    def rest(self) -> None:
+        """Wait until nothing is under way: what an event says of others comes after itself."""
+
+        def rests() -> bool:
+            return not any(stage_lags(self.settings, ("resolve", "graph", "state")).values())
+
+        until(rests, seconds=60, every=0.2, what="the stages have read all")
+        until(rests, seconds=60, every=0.2, what="and what they made of it")
 
     def kill(self, name: str) -> bool:
         """`kill -9` the process if it is ready; whether it was."""
