@@ -9,19 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from customeros.processors.identity.model import Edge, Node, edge_of
+from customeros.processors.identity.model import Edge, Node, proof_of
 from customeros.processors.identity.proofs import Kept
 from customeros.processors.identity.resolve import own_customer, resolve
 from customeros.processors.identity.rules import Rules, rule_of
 from customeros.schemas.identifier import IdentifierRules, IdentifierType
-from customeros.schemas.identity import Cut, Evidence, Refusal, Strength
+from customeros.schemas.identity import Cut, Evidence, Link, Refusal, Strength
 from support.identity import SMALL, WORKSPACE, cut, link, links
 
 RULES = Rules(workspace=WORKSPACE)
 
 
 def edges(*told: Evidence) -> list[Edge]:
-    return [edge_of(one.link, RULES) for one in told if one.link]
+    return [_edge(one.link) for one in told if one.link]
+
+
+def _edge(said: Link) -> Edge:
+    a, b = sorted((said.a, said.b), key=lambda end: end.key)
+    return Edge(a.key, b.key, a_epoch=a.epoch, b_epoch=b.epoch).proved((proof_of(said),), RULES)
 
 
 def nodes(*told: Evidence) -> dict[str, Node]:

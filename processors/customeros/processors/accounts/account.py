@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from typing import Final
 
@@ -11,13 +10,12 @@ import msgspec
 from customeros.processors.accounts.model import NOBODY
 from customeros.processors.accounts.total import EntryMark, MemberMark, Total
 from customeros.processors.profile.bounds import fitted_profile
-from customeros.processors.profile.model import canonical_bytes
+from customeros.processors.profile.model import digest_of
 from customeros.processors.profile.shown import known_traits, metrics_of, open_things
 from customeros.schemas.account import AccountEntry, AccountMember, AccountState, AccountStatus
 
 SUBSIDIARIES: Final = 50
 PROFILE_BYTES: Final = 64 * 1024  # the rest of a state has 100 kB at most
-_DIGEST_BYTES: Final = 16
 
 
 def account_state(
@@ -80,8 +78,7 @@ def parent_of(account_id: str, total: Total) -> str | None:
 
 
 def _sealed(state: AccountState) -> AccountState:
-    digest = hashlib.blake2b(canonical_bytes(state), digest_size=_DIGEST_BYTES).hexdigest()
-    return msgspec.structs.replace(state, digest=digest)
+    return msgspec.structs.replace(state, digest=digest_of(state))
 
 
 def _member(mark: MemberMark) -> AccountMember:

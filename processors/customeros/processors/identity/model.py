@@ -175,12 +175,6 @@ def pair_of(one: str, other: str) -> Pair:
     return (one, other) if one < other else (other, one)
 
 
-def edge_of(link: Link, rules: Rules) -> Edge:
-    """A link as an edge of its own, its smaller key first."""
-    a, b = (link.a, link.b) if link.a.key < link.b.key else (link.b, link.a)
-    return Edge(a.key, b.key, a_epoch=a.epoch, b_epoch=b.epoch).proved((proof_of(link),), rules)
-
-
 def proof_of(link: Link) -> Kept:
     return Kept(link.occurred_at, link.event_id, link.source, link.rule)
 

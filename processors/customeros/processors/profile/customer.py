@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -16,7 +15,7 @@ from customeros.processors.profile.model import (
     Contribution,
     Standing,
     TouchMark,
-    canonical_bytes,
+    digest_of,
 )
 from customeros.processors.profile.shown import known_traits, metrics_of, open_things
 from customeros.schemas.customer import (
@@ -35,7 +34,6 @@ IDENTIFIER_BYTES: Final = 32 * 1024
 PROFILE_BYTES: Final = STATE_BYTES - IDENTIFIER_BYTES - 24 * 1024
 _IDENTIFIER_FRAME_BYTES: Final = 64
 _ALWAYS_FIT: Final = 20  # with values of 256 characters of four bytes
-_DIGEST_BYTES: Final = 16
 
 
 class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -126,8 +124,7 @@ def sealed(state: CustomerState) -> CustomerState:
             state,
             identifiers=tuple(msgspec.structs.replace(i, since=0) for i in state.identifiers),
         )
-    digest = hashlib.blake2b(canonical_bytes(timeless), digest_size=_DIGEST_BYTES).hexdigest()
-    return msgspec.structs.replace(state, digest=digest)
+    return msgspec.structs.replace(state, digest=digest_of(timeless))
 
 
 def shown_members(members: Mapping[str, Member], rules: IdentifierRules) -> Mapping[str, Member]:
@@ -145,12 +142,12 @@ def shown_members(members: Mapping[str, Member], rules: IdentifierRules) -> Mapp
     for kind, nids in by_type.items():
         if len(nids) < 2:
             continue
-        nids.sort(key=lambda nid: (-members[nid].assignment_version, nid))
-        limit = members[nids[0]].limit
+        rank = {nid: (-members[nid].assignment_version, nid) for nid in nids}
+        limit = members[min(nids, key=rank.__getitem__)].limit
         if limit < 0:
             limit = rules.type_of(kind).limit or 0
-        if limit:
-            hidden.update(nids[limit:])
+        if 0 < limit < len(nids):
+            hidden.update(sorted(nids, key=rank.__getitem__)[limit:])
     return {nid: member for nid, member in members.items() if nid not in hidden}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,6 +20,7 @@ DAY_CURRENCIES: Final = 3
 PURPOSES: Final = 32
 NEIGHBOURS: Final = 32
 ACCOUNTS: Final = 100
+_DIGEST_BYTES: Final = 16
 
 NAME_CHARACTERS: Final = 100
 PURPOSE_CHARACTERS: Final = 64
@@ -233,6 +235,11 @@ _decoder: Final = msgspec.msgpack.Decoder(Change)
 def canonical_bytes(value: Any) -> bytes:
     """Msgpack of a value of this module; equal values give equal bytes."""
     return _encoder.encode(value)
+
+
+def digest_of(state: msgspec.Struct) -> str:
+    """A hash over all that *state* says: 32 hexadecimal digits."""
+    return blake2b(_encoder.encode(state), digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def encode_change(change: Change) -> bytes:

@@ -23,7 +23,7 @@ from customeros.processors.streams.identifier import (
 from customeros.runtime.stream import Output
 from customeros.schemas.codec import EVIDENCE
 from customeros.schemas.identifier import Identifier
-from customeros.schemas.identity import Evidence, EvidenceKind, Link
+from customeros.schemas.identity import Endpoint, Evidence, EvidenceKind, Link
 from customeros.schemas.topics import EVIDENCE as EVIDENCE_TOPIC
 from customeros.schemas.topics import SIGHTINGS, topic_key
 
@@ -105,7 +105,10 @@ class Learning:
             self._told = self._first
         elif self._first is not None and self._bothers():
             self._told = self._first
-            outputs.append(seen(self.workspace, self.nid, self._replaced()))
+            known = self._known
+            outputs.append(
+                seen(self.workspace, endpoint(self.nid, known.type, self._first, known.epoch))
+            )
         outputs.extend(
             Output(
                 SIGHTINGS,
@@ -245,10 +248,8 @@ class Learning:
         return self._first is not None and self._first < self._told
 
 
-def seen(workspace: str, nid: str, known: Known) -> Output:
-    """Tell the graph when *known*, which was seen, was seen first."""
-    assert known.first is not None  # noqa: S101 - the caller looked
-    point = endpoint(nid, known.type, known.first, known.epoch)
+def seen(workspace: str, point: Endpoint) -> Output:
+    """Tell the graph when an identifier was seen first."""
     return _evidence(Evidence(workspace=workspace, kind=EvidenceKind.SEEN, seen=point))
 
 

@@ -21,6 +21,7 @@ from customeros.processors.streams.identifier import (
     Known,
     Sighting,
     decode_sighting,
+    endpoint,
 )
 from customeros.processors.streams.learning import Learning, seen
 from customeros.runtime.config import Config
@@ -210,9 +211,11 @@ class ResolveProcessor:
             before = known.get(key) or unknown(workspace, nid, assignment.type)
             if assignment.version > before.assignment_version:
                 after, told = moved(workspace, nid, before, assignment)
-                if after.told is None and after.first is not None:
-                    after = msgspec.structs.replace(after, told=after.first)
-                    outputs.append(seen(workspace, nid, after))
+                first = after.first
+                if after.told is None and first is not None:
+                    after = msgspec.structs.replace(after, told=first)
+                    point = endpoint(nid, after.type, first, after.epoch)
+                    outputs.append(seen(workspace, point))
                 state.put(IDENTIFIERS, key, after)
                 outputs.extend(told)
                 outputs.extend(followed(state, workspace, nid, before, after))
