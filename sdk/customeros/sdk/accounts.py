@@ -10,6 +10,7 @@ from customeros.schemas.codec import ACCOUNT_STATE
 from customeros.schemas.topics import ACCOUNT_STATE as STATES
 from customeros.schemas.topics import topic_key
 from customeros.sdk.livecopy import LiveCopy
+from customeros.sdk.lookup import values_of
 from customeros.sdk.states import States
 
 
@@ -54,7 +55,8 @@ class AccountStates(States[AccountState]):
 
     def __iter__(self) -> Iterator[AccountState]:
         """The active organisations of this moment, in no order."""
-        return (state for state in self._all() if state.status is AccountStatus.ACTIVE)
+        states = map(ACCOUNT_STATE.decode, values_of(self._states, self.workspace))
+        return (state for state in states if state.status is AccountStatus.ACTIVE)
 
     def changes(self, *, from_start: bool = False) -> Iterator[AccountChange]:
         """As of `CustomerStates`: each with its newest state; *from_start*: all of them first."""

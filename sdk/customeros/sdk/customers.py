@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, NamedTuple
 
 from customeros.schemas.codec import CUSTOMER_STATE
-from customeros.schemas.customer import CustomerState, Status
+from customeros.schemas.customer import CustomerState
 from customeros.schemas.identifier import (
     DEFAULT_RULES,
     IdentifierRules,
@@ -85,7 +85,7 @@ class CustomerStates(States[CustomerState]):
 
     def __iter__(self) -> Iterator[CustomerState]:
         """The active customers of this moment, in no order."""
-        return (state for state in self._all() if state.status is Status.ACTIVE)
+        return self._customers.active(self.workspace)
 
     def changes(self, *, from_start: bool = False) -> Iterator[CustomerChange]:
         """

@@ -19,6 +19,15 @@ class Copy(Protocol):
     def __iter__(self) -> Iterator[bytes]: ...
 
 
+def values_of(copy: Copy, workspace: str) -> Iterator[bytes]:
+    """The values of one workspace's keys, of this moment, in no order."""
+    start = topic_key(workspace, "")
+    for key in copy:
+        raw = copy.get(key) if key.startswith(start) else None
+        if raw is not None:
+            yield raw
+
+
 class Found(NamedTuple):
     """The state that answers; `merged_from` is the id that was asked for when it is another."""
 
@@ -66,11 +75,8 @@ class Customers:
 
     def active(self, workspace: str) -> Iterator[CustomerState]:
         """Everybody of this moment who is neither merged nor erased, in no order."""
-        start = topic_key(workspace, "")
-        for key in self._states:
-            raw = self._states.get(key) if key.startswith(start) else None
-            if raw is not None and (state := CUSTOMER_STATE.decode(raw)).status is Status.ACTIVE:
-                yield state
+        states = map(CUSTOMER_STATE.decode, values_of(self._states, workspace))
+        return (state for state in states if state.status is Status.ACTIVE)
 
     def _state(self, workspace: str, asked: str) -> CustomerState | None:
         raw = self._states.get(topic_key(workspace, asked))

@@ -10,6 +10,7 @@ from typing import Generic, Self, TypeVar
 import msgspec
 
 from customeros.schemas.codec import AvroCodec
+from customeros.schemas.topics import topic_key
 from customeros.sdk.livecopy import LiveCopy
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -59,23 +60,14 @@ class States(Generic[S]):
                 return False
         return True
 
-    def _all(self) -> Iterator[S]:
-        """The states of this moment, in no order."""
-        for key in self._states:
-            raw = self._states.get(key) if self._mine(key) else None
-            if raw is not None:
-                yield self._codec.decode(raw)
-
     def _changed(self, *, from_start: bool) -> Iterator[tuple[str, S | None]]:
         """Names as their states change, each with its newest; None: it was forgotten."""
+        start = topic_key(self.workspace, "")
         changes = self._states.changes(from_start=from_start)
         try:
             for key, value in changes:
-                if self._mine(key):
+                if key.startswith(start):
                     name = key.partition(b"/")[2].decode()
                     yield name, None if value is None else self._codec.decode(value)
         finally:
             changes.close()
-
-    def _mine(self, key: bytes) -> bool:
-        return key.startswith(self.workspace.encode() + b"/")

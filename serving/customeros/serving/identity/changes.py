@@ -8,6 +8,7 @@ from customeros.processors.identity.public import RULES, SPLIT
 from customeros.schemas.codec import IDENTITY_CHANGE
 from customeros.schemas.identity import IdentityChange
 from customeros.schemas.topics import topic_key
+from customeros.sdk.lookup import values_of
 
 
 class Changes(MutableMapping[bytes, bytes]):
@@ -62,9 +63,7 @@ class Changes(MutableMapping[bytes, bytes]):
 
     def newest_first(self, workspace: str) -> list[IdentityChange]:
         """Every split and join of the workspace."""
-        start = topic_key(workspace, "")
-        values = [self._values.get(name) for name in self if name.startswith(start)]
-        made = [IDENTITY_CHANGE.decode(value) for value in values if value is not None]
+        made = map(IDENTITY_CHANGE.decode, values_of(self, workspace))
         found = [one for one in made if one.kind != RULES]
         return sorted(found, key=lambda one: (one.version, one.change_id), reverse=True)
 

@@ -26,8 +26,8 @@ from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.topics import CUSTOMER_STATE as STATES
-from customeros.schemas.topics import topic_key
 from customeros.sdk import LiveCopy
+from customeros.sdk.lookup import values_of
 
 # Of a workspace; the likeliest. More than people look through, and some 10 MB.
 MAX_SUGGESTIONS: Final = 20_000
@@ -135,14 +135,10 @@ def answer(asked: BinaryIO, told: BinaryIO) -> None:
 
 
 def _states(question: Question) -> Iterator[CustomerState]:
-    start = topic_key(question.workspace, "")
     with LiveCopy(question.topic, question.client) as copy:
         if not copy.wait_ready(_READ_SECONDS):
             raise Unavailable("kafka")
-        for key in copy:
-            value = copy.get(key) if key.startswith(start) else None
-            if value is not None:
-                yield CUSTOMER_STATE.decode(value)
+        yield from map(CUSTOMER_STATE.decode, values_of(copy, question.workspace))
 
 
 def _watch(asked: BinaryIO) -> None:
