@@ -18,7 +18,8 @@ from customeros.sdk.lookup import Copy
 from customeros.serving import render
 from customeros.serving.answers import Refused, answer
 from customeros.serving.clickhouse import ClickHouseReader
-from customeros.serving.customers import CustomerAnswers, read_limit, try_again
+from customeros.serving.customers import CustomerAnswers, try_again
+from customeros.serving.paging import read_limit
 
 PREFIX: Final = b"/v1/accounts/"
 
@@ -99,7 +100,7 @@ class AccountAnswers:
         state = self._find(workspace, account)
         if listed is None:
             return answer(render.account(state, today=self._know.today()))
-        limit = read_limit(request.query_params.get("limit"))
+        limit = read_limit(request)
         after = request.query_params.get("after", "")
         ask = self._know.lists.members if listed == "members" else self._know.lists.subsidiaries
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from anyio.to_thread import run_sync
 from starlette.requests import Request
@@ -18,10 +18,8 @@ from customeros.sdk.lookup import Customers, Found
 from customeros.serving import render
 from customeros.serving.answers import Refused, answer
 from customeros.serving.events import NEWEST, Events, cursor_text, read_cursor, whose
+from customeros.serving.paging import read_limit
 from customeros.serving.reference import read_path
-
-MAX_EVENTS: Final = 500
-_DEFAULT_EVENTS: Final = 50
 
 
 class Knowledge(NamedTuple):
@@ -103,7 +101,7 @@ class CustomerAnswers:
                 raise try_again("merging", "this customer is being merged; try again")
 
     async def _events(self, request: Request, found: Found) -> Response:
-        limit = read_limit(request.query_params.get("limit"))
+        limit = read_limit(request)
         before = request.query_params.get("before")
         cursor = NEWEST if before is None else read_cursor(before)
         state = found.state
@@ -122,15 +120,6 @@ class CustomerAnswers:
                 "next": cursor_text(page[-1]) if len(rows) > limit else None,
             }
         )
-
-
-def read_limit(text: str | None) -> int:
-    """A `limit`, or the usual one; raises Refused (400) where it is none."""
-    if text is None:
-        return _DEFAULT_EVENTS
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MAX_EVENTS:
-        raise Refused(400, "malformed_limit", f"limit is a number from 1 to {MAX_EVENTS}")
-    return int(text)
 
 
 def try_again(code: str, message: str) -> Refused:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
-import anyio
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
@@ -18,10 +17,8 @@ from customeros.schemas.identity import Evidence, IdentityChange
 from customeros.serving.answers import Refused, answer
 from customeros.serving.identity.inquiry import Door, Inquiry
 from customeros.serving.identity.orders import read_order, read_reason
+from customeros.serving.identity.taken import once_taken
 from customeros.serving.render import time_text
-
-_EFFECTIVE_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 0.02
 
 
 class SplitOrder(msgspec.Struct, forbid_unknown_fields=True):
@@ -128,15 +125,13 @@ class ByHandAnswers:
             raise Refused(409, refusal.code, str(refusal)) from None
         await self._know.tell(evidence)
         change_id, version = _named(evidence)
-        effective = False
-        with anyio.move_on_after(_EFFECTIVE_SECONDS):
-            while not (effective := self._taken(evidence.workspace, change_id, version)):
-                await anyio.sleep(_LOOK_SECONDS)
-        return answer({"change_id": change_id, "effective": effective})
 
-    def _taken(self, workspace: str, change_id: str, version: int) -> bool:
-        made = self._know.changes.of(workspace, change_id)
-        return made is not None and made.version >= version
+        def taken() -> IdentityChange | None:
+            made = self._know.changes.of(evidence.workspace, change_id)
+            return made if made is not None and made.version >= version else None
+
+        effective = await once_taken(taken) is not None
+        return answer({"change_id": change_id, "effective": effective})
 
 
 def _named(evidence: Evidence) -> tuple[str, int]:

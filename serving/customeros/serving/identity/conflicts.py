@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from customeros.serving.answers import answer
 from customeros.serving.identity.inquiry import Door
-from customeros.serving.identity.orders import read_limit
 from customeros.serving.identity.words import apart, obstacle_of
+from customeros.serving.paging import read_limit
 from customeros.serving.render import time_text
 
 MAX_CONFLICTS: Final = 1_000

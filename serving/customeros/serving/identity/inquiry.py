@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
 
 from customeros.processors.configured import rules_of
 from customeros.processors.identity.model import NEVER
-from customeros.processors.identity.rules import rules_from
+from customeros.processors.identity.rules import Rules, rules_from
 from customeros.processors.identity.why import members_of
 from customeros.runtime.config import Workspace
 from customeros.schemas.customer import KnownIdentifier
@@ -92,18 +93,24 @@ class Inquiry:
     One workspace as it is during one request.
 
     Args:
-        rules: those in force; `rules_version` 0: none were adopted yet, so the file's.
+        rules_version: of those in force; 0: none were adopted yet, so the file's.
     """
 
     def __init__(self, door: Door, workspace: Workspace) -> None:
         know = door.know
         self.workspace = workspace
         self.graph = WorkspaceGraph(workspace.name, know.links, know.assignments, know.changes)
-        adopted = know.changes.rules(workspace.name)
-        self.rules_version = adopted[0].version if adopted else 0
-        self.rules = rules_from(adopted[0].text, workspace.name) if adopted else rules_of(workspace)
+        self._adopted = know.changes.rules(workspace.name)
+        self.rules_version = self._adopted[0].version if self._adopted else 0
         self._customers = door.customers
         self._know = know
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Those in force; most requests do not ask for them."""
+        if not self._adopted:
+            return rules_of(self.workspace)
+        return rules_from(self._adopted[0].text, self.workspace.name)
 
     def side(self, text: str) -> Side:
         """

@@ -1,4 +1,4 @@
-"""What a request asks to be done, or how much to be told, in the form the API takes it."""
+"""What a request asks to be done, in the form the API takes it."""
 
 from __future__ import annotations
 
@@ -44,16 +44,3 @@ def read_reason(why: str, by: str) -> str:
             400, "malformed_order", f"say why, in at most {_MAX_WHY_CHARACTERS} characters"
         )
     return why.strip()
-
-
-def read_limit(request: Request, *, usual: int, most: int) -> int:
-    """
-    How many are asked for; *usual* where it is not said.
-
-    Raises:
-        Refused: 400, not a number from 1 to *most*.
-    """
-    text = request.query_params.get("limit", str(usual))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
-        raise Refused(400, "malformed_limit", f"limit is a number from 1 to {most}")
-    return int(text)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
-import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -16,14 +15,12 @@ from customeros.processors.identity.public import RULES
 from customeros.processors.identity.rules import Rules, rules_from, text_of
 from customeros.schemas.identity import Adoption, Evidence, EvidenceKind, IdentityChange
 from customeros.serving.answers import Refused, answer
-from customeros.serving.identity.inquiry import Door, Inquiry
+from customeros.serving.identity.inquiry import Door
 from customeros.serving.identity.orders import read_order, read_reason
 from customeros.serving.identity.proposed import Proposal
+from customeros.serving.identity.taken import once_taken
 from customeros.serving.identity.what_if import WhatIfAnswers
 from customeros.serving.render import time_text
-
-_EFFECTIVE_SECONDS: Final = 5.0
-_LOOK_SECONDS: Final = 0.02
 
 
 class AdoptOrder(Proposal, kw_only=True):
@@ -80,18 +77,10 @@ class RulesAnswers:
         )
         workspace = asked.workspace.name
         await self._know.tell(Evidence(workspace=workspace, kind=EvidenceKind.RULES, rules=said))
-        taken = await self._taken(asked, said.version)
+        taken = await once_taken(lambda: asked.change(f"{RULES}-{said.version}"))
         if taken is not None and (taken.text, taken.made_at) != (said.text, said.made_at):
             raise _overtaken()
         return answer({"version": said.version, "effective": taken is not None})
-
-    async def _taken(self, asked: Inquiry, version: int) -> IdentityChange | None:
-        """What the graph took as this version; None: nothing yet."""
-        taken: IdentityChange | None = None
-        with anyio.move_on_after(_EFFECTIVE_SECONDS):
-            while (taken := asked.change(f"{RULES}-{version}")) is None:
-                await anyio.sleep(_LOOK_SECONDS)
-        return taken
 
 
 def _overtaken() -> Refused:

@@ -24,8 +24,8 @@ from customeros.serving.customers import try_again
 from customeros.serving.identity.comparing import is_compared
 from customeros.serving.identity.comparisons import Comparison
 from customeros.serving.identity.inquiry import Door, Inquiry
-from customeros.serving.identity.orders import read_limit
 from customeros.serving.identity.words import apart
+from customeros.serving.paging import read_limit
 from customeros.serving.render import time_text
 
 MAX_SUGGESTIONS: Final = 500
