@@ -10,13 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from customeros.runtime.errors import PoisonRecord, Unavailable
-from customeros.schemas.codec import DEAD_LETTER, RESOLVED_EVENT
+from customeros.schemas.codec import ASSIGNMENT, DEAD_LETTER, RESOLVED_EVENT
 from customeros.schemas.event import ResolvedEvent
+from customeros.schemas.topics import ASSIGNMENTS as ASSIGNMENTS_TOPIC
 from customeros.schemas.topics import DEAD_LETTERS, RESOLVED
 from customeros.sinks.clickhouse.buffer import Buffer, letter_of, may_be_dead_lettered
 from customeros.sinks.clickhouse.inserts import Pending, block_token, insert_what_fits
 from customeros.sinks.clickhouse.record import Record
-from customeros.sinks.clickhouse.tables import EVENTS, Table
+from customeros.sinks.clickhouse.tables import ASSIGNMENTS, EVENTS, Table
+from support.customers import an_assignment
 from support.sink import NOON, an_event
 
 
@@ -74,6 +76,26 @@ def test_what_could_not_be_inserted_stays_until_it_can() -> None:
     assert target.inserted == [0, 1, 2]
     assert buffer.take() == ({}, {(RESOLVED, 0): 3})
     assert buffer.write(target) == {}
+
+
+def test_events_wait_until_the_assignments_that_they_need_are_in() -> None:
+    buffer, inserted = Buffer(), list[Table]()
+    assignment = ASSIGNMENT.encode(an_assignment("user_id", "ada", "c"))
+    buffer.add(a_record(0))
+    buffer.add(Record(ASSIGNMENTS_TOPIC, 0, 0, b"shop/n", assignment, NOON))
+
+    class AssignmentsAway(FakeTarget):
+        def insert(self, table: Table, rows: Sequence[Pending]) -> None:
+            if table is ASSIGNMENTS:
+                super().insert(table, rows)
+            inserted.append(table)
+
+    with pytest.raises(Unavailable):
+        buffer.write(AssignmentsAway(away=1))
+    assert inserted == []
+
+    buffer.write(AssignmentsAway())
+    assert inserted == [ASSIGNMENTS, EVENTS]
 
 
 def test_refused_and_unreadable_records_are_given_up_and_passed() -> None:

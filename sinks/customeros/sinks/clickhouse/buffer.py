@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 from customeros.runtime import stream
@@ -15,7 +15,7 @@ from customeros.schemas.topics import DEAD_LETTERS, Topic
 from customeros.sinks.clickhouse.inserts import Pending, Target, insert_what_fits
 from customeros.sinks.clickhouse.record import Record
 from customeros.sinks.clickhouse.rows import rows_of
-from customeros.sinks.clickhouse.tables import TABLES, Table
+from customeros.sinks.clickhouse.tables import TABLES, WAVES, Table
 
 STAGE: Final = "sink"
 
@@ -34,8 +34,6 @@ class Buffer:
 
     def __init__(self) -> None:
         self._waiting: dict[Table, list[Pending]] = {table: [] for table in TABLES}
-        # An insert mostly waits for the disk.
-        self._pool = ThreadPoolExecutor(len(TABLES), thread_name_prefix="insert")
         self._refused: dict[Record, str] = {}
         self._positions: dict[Place, int] = {}
         self.records: Counter[Topic] = Counter()
@@ -66,20 +64,30 @@ class Buffer:
 
     def write(self, target: Target) -> Mapping[Table, int]:
         """
-        Insert all rows that fit, each table's beside the others'; how many by table.
+        Insert all rows that fit; how many by table.
 
         Raises:
             Unavailable: what was not inserted stays here.
         """
-        inserts = {
-            table: self._pool.submit(insert_what_fits, target, table, rows)
-            for table, rows in self._waiting.items()
-            if rows
-        }
-        wait(inserts.values())
-        written, failed = {}, None
+        written: dict[Table, int] = {}
+        for tables in WAVES:
+            due = [table for table in tables if self._waiting[table]]
+            if due:
+                written |= self._write_beside(target, due)
+        return written
+
+    def _write_beside(self, target: Target, tables: Sequence[Table]) -> dict[Table, int]:
+        """Insert into all of *tables* at once: an insert mostly waits for the disk."""
+        with ThreadPoolExecutor(len(tables)) as pool:
+            inserts = {
+                table: pool.submit(insert_what_fits, target, table, self._waiting[table])
+                for table in tables
+            }
+        written: dict[Table, int] = {}
+        failed: BaseException | None = None
         for table, insert in inserts.items():
             if (error := insert.exception()) is not None:
+                # Waiting does not help the others.
                 failed = error if failed is None or isinstance(failed, Unavailable) else failed
                 continue
             refused = insert.result()

@@ -240,11 +240,12 @@ DEAD_LETTERS: Final = Table(
 )
 
 # Assignments before events, and customers before identifiers: what refers comes last.
-TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, ACCOUNTS, LINKS, DEAD_LETTERS)
+WAVES: Final = ((ASSIGNMENTS, CUSTOMERS, LINKS, DEAD_LETTERS), (EVENTS, IDENTIFIERS, ACCOUNTS))
+TABLES: Final = tuple(table for wave in WAVES for table in wave)
 
+_VIEW: Final = re.compile(r"CREATE OR REPLACE VIEW (\w+)")
 # Values are taken as they are: dates in traits stay text. An import of old events may span many
 # months, and each is a partition.
-_VIEW: Final = re.compile(r"CREATE OR REPLACE VIEW (\w+)")
 INSERT_SETTINGS: Final[Mapping[str, str | int]] = {
     "async_insert": 0,
     "input_format_try_infer_dates": 0,
