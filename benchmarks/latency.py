@@ -9,7 +9,6 @@ from itertools import islice
 from statistics import median, quantiles
 from typing import Final
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
@@ -17,6 +16,7 @@ from benchmarks.report import Row, Section
 from benchmarks.rig import Servers, installation, running_all, tracking_client, wait_until
 from benchmarks.traffic import traffic
 from benchmarks.whole import wait_until_opened
+from customeros.runtime.clickhouse import connect
 from customeros.runtime.clients import consumer
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
@@ -106,9 +106,7 @@ def measure_latency(servers: Servers, *, seconds: float, run: int) -> Section:
     stream = traffic(_SEED, now=True)
     with (
         running_all(settings) as processes,
-        clickhouse_connect.get_client(
-            dsn=settings.clickhouse_url, database=settings.clickhouse.database
-        ) as client,
+        connect(settings, settings.clickhouse.database) as client,
         tracking_client(settings, batch=1) as tracking,
     ):
         wait_until_opened(settings, processes)

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from itertools import islice
 from typing import Final, TypeVar
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
@@ -28,6 +27,7 @@ from benchmarks.usage import Usage, usage
 from customeros.ops.demo.checks import stored_counts
 from customeros.ops.lag import READS
 from customeros.ops.stages import STAGES
+from customeros.runtime.clickhouse import connect
 from customeros.runtime.settings import Settings
 
 _T = TypeVar("_T")
@@ -101,9 +101,7 @@ def wait_until_opened(settings: Settings, processes: dict[str, Running]) -> None
 
 def _when_arrived(settings: Settings, events: int, moment: Callable[[], _T]) -> _T:
     """The moment from which on all was there; returns when no stage has anything left to do."""
-    with clickhouse_connect.get_client(
-        dsn=settings.clickhouse_url, database=settings.clickhouse.database
-    ) as client:
+    with connect(settings, settings.clickhouse.database) as client:
         while True:
             wait_until(
                 lambda: _are_there(client, events),

@@ -6,7 +6,6 @@ import json
 import time
 from typing import Any, Final, NamedTuple
 
-import clickhouse_connect
 import typer
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from customeros.ops.lag import stage_lags
+from customeros.runtime.clickhouse import connect
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.runtime.stack import supervisor
@@ -80,13 +80,7 @@ def read_freshness(settings: Settings) -> Freshness | None:
         )
     """  # noqa: S608 - a constant
     try:
-        with clickhouse_connect.get_client(
-            dsn=settings.clickhouse_url,
-            username=settings.clickhouse.user,
-            password=settings.clickhouse.password.get_secret_value(),
-            database=settings.database,
-            connect_timeout=2,
-        ) as client:
+        with connect(settings, settings.database, connect_timeout=2) as client:
             ((milliseconds, count),) = client.query(query).result_rows
     except (ClickHouseError, OSError):
         return None

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from typing import Any, Final
 
-import clickhouse_connect
 from clickhouse_connect.driver.exceptions import Error
 
+from customeros.runtime.clickhouse import connect
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.serving.render import Row
@@ -44,14 +44,11 @@ class ClickHouseReader:
     def _connected(self) -> Any:
         with self._connecting:
             if self._client is None:
-                self._client = clickhouse_connect.get_client(
-                    dsn=self._settings.clickhouse_url,
-                    username=self._settings.clickhouse.user,
-                    password=self._settings.clickhouse.password.get_secret_value(),
-                    database=self._settings.database,
+                self._client = connect(
+                    self._settings,
+                    self._settings.database,
                     connect_timeout=_CONNECT_SECONDS,
                     send_receive_timeout=_ANSWER_SECONDS,
-                    autogenerate_session_id=False,  # one client for all threads
                     query_limit=0,
                 )
             return self._client

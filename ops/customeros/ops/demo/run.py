@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 from rich.console import Console
@@ -36,6 +35,7 @@ from customeros.ops.demo.datasets import (
 from customeros.ops.demo.story import READER, story
 from customeros.ops.lag import stage_lags
 from customeros.ops.state_tables import amount_text
+from customeros.runtime.clickhouse import connect
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings, read_settings
@@ -113,7 +113,7 @@ def _tell(settings: Settings, examples: Path) -> int:
     began = time.monotonic()
     accepted = _send_all(settings, examples, told)
     sent_after = time.monotonic() - began
-    with _clickhouse(settings) as client:
+    with connect(settings, settings.clickhouse.database) as client:
         total = sum(accepted.values())
         _wait_until_arrived(settings, client, total)
         arrived_after = time.monotonic() - began
@@ -195,12 +195,6 @@ def _replay(settings: Settings, write_key: str, examples: Path) -> tuple[int, in
         ids.extend(request.message_ids)
     connection.close()
     return len(ids), len(set(ids))
-
-
-def _clickhouse(settings: Settings) -> Client:
-    return clickhouse_connect.get_client(
-        dsn=settings.clickhouse_url, database=settings.clickhouse.database
-    )
 
 
 def _wait_until_arrived(settings: Settings, client: Client, events: int) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple, Protocol
 
-import clickhouse_connect
 import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from customeros.runtime import clickhouse
 from customeros.runtime.errors import Misconfigured, PoisonRecord, Unavailable
 from customeros.runtime.metrics import SINK_FLUSH_SECONDS
 from customeros.runtime.settings import Settings
@@ -148,16 +148,13 @@ class ClickHouse:
 
 def connect(settings: Settings, database: str | None = None) -> Client:
     """A client of *database*; its errors are the driver's, see `meaning`."""
-    return clickhouse_connect.get_client(
-        dsn=settings.clickhouse_url,
-        username=settings.clickhouse.user,
-        password=settings.clickhouse.password.get_secret_value(),
-        database=database,
+    return clickhouse.connect(
+        settings,
+        database,
         compress="lz4",
         connect_timeout=_CONNECT_SECONDS,
         send_receive_timeout=ANSWER_SECONDS,
         query_retries=0,
-        autogenerate_session_id=False,
         client_name="customeros-sink",
     )
 
