@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from customeros.runtime.clients import admin
+from customeros.runtime.ending import EXIT_CRASHED, EXIT_MISCONFIGURED
 from customeros.runtime.settings import Worker
-from customeros.runtime.stream.worker import EXIT_CRASHED, EXIT_MISCONFIGURED
 from customeros.runtime.topics import ensure_topics, prefixed
 from customeros.schemas.topics import changelog
 from support.counting import COUNTED, COUNTS, LEFT, RIGHT, STAGE

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from customeros.runtime.ending import EXIT_MISCONFIGURED
 from customeros.runtime.secrets import read_secrets
-from customeros.runtime.stream.worker import EXIT_MISCONFIGURED
 from support.collecting import Reply, ask
 from support.waiting import until
 from support.whole_stack import WholeStack

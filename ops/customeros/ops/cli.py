@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
@@ -24,14 +24,12 @@ from customeros.ops.replay import commands as replay
 from customeros.ops.stages import STAGES
 from customeros.ops.variables import unknown_variables
 from customeros.runtime.config import read_config
+from customeros.runtime.ending import EXIT_MISCONFIGURED, EXIT_UNAVAILABLE
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.logs import configure_logs
 from customeros.runtime.settings import Settings, read_settings
 from customeros.runtime.topics import ensure_topics
 from customeros.schemas.topics import all_topics
-
-EXIT_MISCONFIGURED: Final = 78  # EX_CONFIG of sysexits.h
-EXIT_UNAVAILABLE: Final = 75  # EX_TEMPFAIL: trying again may help
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
 import sys
 import threading
 import time
@@ -13,11 +11,11 @@ from typing import Final, NamedTuple, NoReturn
 
 import structlog
 
+from customeros.runtime.ending import EXIT_CRASHED, end_at_once
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.metrics import PROGRESS_AGE
 
 _LOG: Final = structlog.get_logger()
-EXIT_STUCK: Final = 70  # EX_SOFTWARE: start it again
 # So many looks before patience ends; and from the first of so many parts of it on, others see it.
 _LOOKS: Final = 12
 _TOLD_AFTER: Final = 3
@@ -188,6 +186,4 @@ def _end(progress: Progress) -> NoReturn:
         seconds=round(progress.standing.seconds),
         at=at[:10],
     )
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(EXIT_STUCK)
+    end_at_once(EXIT_CRASHED)

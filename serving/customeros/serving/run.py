@@ -13,6 +13,7 @@ import structlog
 import uvicorn
 
 from customeros.runtime.config import read_config
+from customeros.runtime.ending import EXIT_CRASHED
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
@@ -35,7 +36,6 @@ from customeros.serving.identity.telling import Telling
 from customeros.serving.registry import ReadOnlyRegistry
 
 # What a supervisor starts again: EX_SOFTWARE of sysexits.
-CRASHED: Final = 70
 _DRAIN_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 0.5
 
@@ -116,7 +116,7 @@ def run_api(settings: Settings) -> int:
         comparing.stop()
         for copy in copies:
             copy.stop()
-    return CRASHED if any(copy.failure for copy in copies) else 0
+    return EXIT_CRASHED if any(copy.failure for copy in copies) else 0
 
 
 class _Server(uvicorn.Server):

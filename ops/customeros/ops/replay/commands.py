@@ -21,6 +21,7 @@ from customeros.ops.replay.switching import switch
 from customeros.ops.replay.telling import Teller, beginning
 from customeros.ops.spans import patiently
 from customeros.ops.stages import STAGES
+from customeros.runtime.ending import EXIT_UNAVAILABLE
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.generation import in_force
 from customeros.runtime.settings import Settings, read_settings
@@ -28,7 +29,6 @@ from customeros.runtime.topics import ensure_topics
 from customeros.schemas.topics import all_topics
 
 _DIFFERENT: Final = 1
-_AGAIN: Final = 75  # EX_TEMPFAIL of sysexits.h: trying again may help
 
 app = typer.Typer()
 
@@ -208,4 +208,4 @@ def _told() -> Iterator[None]:
         yield
     except (Stopped, Unsettled) as error:
         typer.echo(f"customeros: {error}", err=True)
-        raise typer.Exit(_AGAIN) from None
+        raise typer.Exit(EXIT_UNAVAILABLE) from None

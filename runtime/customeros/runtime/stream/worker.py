@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ import structlog
 from faust.types import TP
 
 from customeros.runtime.backlog import Backlog
+from customeros.runtime.ending import EXIT_CRASHED, EXIT_MISCONFIGURED, end_at_once
 from customeros.runtime.errors import Fenced, Misconfigured, Unavailable
 from customeros.runtime.metrics import UNAVAILABLE, serve_metrics
 from customeros.runtime.progress import Progress, Watch
@@ -30,8 +30,6 @@ from customeros.schemas.topics import TOPICS, Topic, changelog
 T = TypeVar("T")
 
 _LOG: Final = structlog.get_logger()
-EXIT_CRASHED: Final = 70  # EX_SOFTWARE: start it again
-EXIT_MISCONFIGURED: Final = 78  # EX_CONFIG: it needs a person
 _DRAIN_SECONDS: Final = 15.0
 _STOP_SECONDS: Final = 30.0
 _QUEUED_BATCHES: Final = 4
@@ -87,7 +85,7 @@ async def _run(
         await app.stop()
     _LOG.info("worker_stopped", stage=processor.stage)
     # Not by returning: a consumer that was about to join its group would keep the process.
-    _exit(0)
+    end_at_once(os.EX_OK)
 
 
 async def _until_stopped(app: BatchApp) -> None:
@@ -266,13 +264,7 @@ def end_process(error: BaseException | None) -> NoReturn:
         _LOG.error("worker_misconfigured", problem=str(error))
     else:
         _LOG.error("worker_crashed", exc_info=error)
-    _exit(code)
-
-
-def _exit(code: int) -> NoReturn:
-    logging.shutdown()
-    sys.stderr.flush()
-    os._exit(code)
+    end_at_once(code)
 
 
 async def _or_end(work: Awaitable[T]) -> T:

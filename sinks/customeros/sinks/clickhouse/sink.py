@@ -8,7 +8,6 @@ to it that it counts once. ClickHouse away: the partitions pause and the same ro
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import threading
 import time
@@ -20,6 +19,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from customeros.runtime import clients, metrics
 from customeros.runtime.backlog import Backlog
+from customeros.runtime.ending import EXIT_CRASHED
 from customeros.runtime.errors import CustomerOSError, Misconfigured, Unavailable
 from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
@@ -38,7 +38,6 @@ from customeros.sinks.clickhouse.rows import SOURCES
 from customeros.sinks.clickhouse.tables import Table
 
 GROUP: Final = "sink-clickhouse"
-CRASHED: Final = os.EX_SOFTWARE
 
 # Idle, the loop looks this often whether it should stop.
 _IDLE_SECONDS: Final = 0.5
@@ -82,7 +81,7 @@ def run_sink(settings: Settings) -> int:
         raise
     except Exception as error:  # noqa: BLE001  (texts of foreign errors may quote rows)
         _LOG.error("sink_crashed", error=type(error).__name__, at=_where(error))
-        return CRASHED
+        return EXIT_CRASHED
     return 0
 
 
