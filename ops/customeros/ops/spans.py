@@ -71,7 +71,7 @@ def patiently(ask: Callable[[], T]) -> T:
         except Unavailable:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(_RETRY_SECONDS)
+            time.sleep(_RETRY_SECONDS)  # a broker tells nobody when it is ready
 
 
 def read(settings: Settings, wanted: Mapping[Place, Span]) -> Iterator[Message]:

@@ -78,7 +78,7 @@ def _compared(settings: Settings, asked: dict[str, str]) -> dict[str, Any]:
         try:
             return ask_api(settings, path)
         except NotYet:
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_LOOK_SECONDS)  # the API keeps no request waiting that long
         except NotKnown as error:
             typer.echo(f"customeros: {error}", err=True)
             raise typer.Exit(1) from None

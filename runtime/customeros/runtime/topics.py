@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
@@ -20,6 +19,7 @@ from confluent_kafka.admin import (
 from customeros.runtime.clients import admin
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.settings import Settings
+from customeros.runtime.waiting import wait_until
 from customeros.schemas.topics import EVENTS, Topic
 
 _REQUEST_SECONDS: Final = 10.0
@@ -67,11 +67,12 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> None:
     found = find_topics(settings, wanted, client)
     if missing := [topic for topic in wanted if topic not in found]:
         _create(client, settings, missing)
-        end = time.monotonic() + _SPREAD_SECONDS
-        while len(find_topics(settings, missing, client)) < len(missing):
-            if time.monotonic() > end:
-                raise Unavailable("kafka")
-            time.sleep(0.05)
+        wait_until(
+            lambda: len(find_topics(settings, missing, client)) == len(missing),
+            seconds=_SPREAD_SECONDS,
+            every=0.05,
+            missing="kafka",
+        )
     _keep_events(client, settings, check_topics(settings, wanted))
 
 

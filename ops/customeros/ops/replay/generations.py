@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import re
 import shutil
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -20,6 +19,7 @@ from customeros.runtime.clients import admin, group_id
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
+from customeros.runtime.waiting import wait_until
 from customeros.schemas.topics import EVENTS, FIRST_GENERATION, Topic, all_topics
 from customeros.sinks.clickhouse.generations import discard
 
@@ -126,8 +126,9 @@ def _delete_topics(client: AdminClient, names: list[str]) -> None:
         except KafkaException as error:
             if error.args[0].code() not in _EMPTY:
                 raise Unavailable("kafka") from error
-    deadline = time.monotonic() + _GONE_SECONDS
-    while not {*names}.isdisjoint(client.list_topics(timeout=ANSWER_SECONDS).topics):
-        if time.monotonic() > deadline:
-            raise Unavailable("kafka")
-        time.sleep(0.1)
+    wait_until(
+        lambda: {*names}.isdisjoint(client.list_topics(timeout=ANSWER_SECONDS).topics),
+        seconds=_GONE_SECONDS,
+        every=0.1,
+        missing="kafka",
+    )

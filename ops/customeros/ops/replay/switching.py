@@ -10,10 +10,10 @@ from typing import Final
 
 from customeros.ops.replay.decisions import hand_over, hand_over_unfolded
 from customeros.ops.spans import patiently
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.generation import in_force, put_in_force
 from customeros.runtime.settings import GENERATION_VARIABLE, Settings
 from customeros.runtime.stack import supervisor
+from customeros.runtime.waiting import wait_until
 from customeros.sinks.clickhouse.generations import publish
 
 _READY_SECONDS: Final = 180.0
@@ -54,12 +54,10 @@ def switch(givers: Iterable[Settings], to: Settings) -> bool:
 
 def _wait_for_api(to: Settings, since: float) -> None:
     """Until all is ready, the API, which starts last, having been started since then."""
-    deadline = time.monotonic() + _READY_SECONDS
-    while True:
+
+    def is_up() -> bool:
         stack = supervisor.status(to)
         started = {h.process.name: h.process.started_at or 0.0 for h in stack.processes}
-        if stack.ready and started.get("api", 0.0) >= since:
-            return
-        if time.monotonic() > deadline:
-            raise Unavailable("the stack")
-        time.sleep(_LOOK_SECONDS)
+        return stack.ready and started.get("api", 0.0) >= since
+
+    wait_until(is_up, seconds=_READY_SECONDS, every=_LOOK_SECONDS, missing="the stack")
