@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import urllib.parse
 from typing import Annotated
 
@@ -10,7 +9,7 @@ import typer
 from rich.console import Console
 
 from customeros.ops.account_view import account_view
-from customeros.ops.ask import NotKnown, ask_api
+from customeros.ops.ask import ask_api, print_json, refusals_told
 from customeros.runtime.settings import read_settings
 
 app = typer.Typer(no_args_is_help=True, help="One organisation, all round.")
@@ -27,13 +26,9 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Members, traits with source and time, money, orders, timeline, parent, subsidiaries."""
-    try:
-        path = f"accounts/{urllib.parse.quote(account_id, safe='')}"
-        found = ask_api(read_settings(), path)
-    except NotKnown as error:
-        typer.echo(f"customeros: {error}", err=True)
-        raise typer.Exit(1) from None
+    with refusals_told():
+        found = ask_api(read_settings(), f"accounts/{urllib.parse.quote(account_id, safe='')}")
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        print_json(found)
     else:
         Console().print(account_view(found))

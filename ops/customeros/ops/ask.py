@@ -6,6 +6,8 @@ import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Final
 
 import typer
@@ -53,16 +55,27 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
 ) -> None:
     """Who it is, identifiers, traits with source and time, money, conversations, timeline."""
-    settings = read_settings()
+    with refusals_told():
+        found = fetch_customer(read_settings(), identifier)
+    if as_json:
+        print_json(found)
+    else:
+        Console().print(customer_view(found))
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """What the API does not know, or refuses, is told in its sentence; the command ends with 1."""
     try:
-        found = fetch_customer(settings, identifier)
+        yield
     except NotKnown as error:
         typer.echo(f"customeros: {error}", err=True)
         raise typer.Exit(1) from None
-    if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
-    else:
-        Console().print(customer_view(found))
+
+
+def print_json(found: dict[str, Any]) -> None:
+    """An answer for scripts."""
+    typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
 
 
 def fetch_customer(settings: Settings, identifier: str) -> dict[str, Any]:

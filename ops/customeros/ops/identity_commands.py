@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import getpass
-import json
 import urllib.parse
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -13,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from customeros.ops.ask import NotKnown, ask_api
+from customeros.ops.ask import ask_api, print_json, refusals_told
 from customeros.ops.digest import read_digest
 from customeros.ops.terminal import printable
 from customeros.runtime.settings import read_settings
@@ -36,7 +35,7 @@ def why(a: Who, b: Who, as_json: Json = False) -> None:
     """Why two are one customer: each piece of evidence; or what keeps them apart."""
     found = _ask(f"why?{urllib.parse.urlencode({'a': a, 'b': b})}")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     say = Console(soft_wrap=True).print
     if found["together"]:
@@ -91,7 +90,7 @@ def evidence(who: Who, as_json: Json = False) -> None:
     """Everything that holds one customer together, and what was refused."""
     found = _ask(f"customers/{urllib.parse.quote(who, safe=':@')}/evidence")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [
         (step["a"], step["b"], str(step["strength"]), step["text"], step["refused"] or "joined")
@@ -108,7 +107,7 @@ def conflicts(
     """Evidence that joined nobody, newest first, and what would resolve it."""
     found = _ask(f"identity/conflicts?limit={limit}")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [
         (one["at"][:16], one["a"], one["b"] or "", one["text"], one["remedy"])
@@ -124,7 +123,7 @@ def changes(as_json: Json = False) -> None:
     """What people changed, newest first, its fate, and the ids that `undo` takes."""
     found = _ask("identity/changes")
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [
         (
@@ -161,11 +160,8 @@ def change(what: str, order: dict[str, Any]) -> None:
 
 
 def _ask(path: str, order: dict[str, Any] | None = None) -> dict[str, Any]:
-    try:
+    with refusals_told():
         return ask_api(read_settings(), path, order)
-    except NotKnown as error:
-        typer.echo(f"customeros: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 def _proof(step: dict[str, Any]) -> str:
@@ -185,7 +181,3 @@ def _table(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], nothing: s
 
 def _shown(text: str) -> str:
     return escape(printable(text))
-
-
-def _print_json(found: dict[str, Any]) -> None:
-    typer.echo(json.dumps(found, indent=1, ensure_ascii=False))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final, NoReturn
 
 import typer
 
-from customeros.ops.ask import NotKnown, ask_api
+from customeros.ops.ask import NotKnown, ask_api, print_json
 from customeros.ops.identity_commands import Json, Reason
 from customeros.ops.terminal import printable
 from customeros.runtime.errors import Misconfigured
@@ -69,7 +69,7 @@ def what_if(
     """
     found = _ask("what-if", workspace, {**_proposal(file), "first": first})
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        print_json(found)
     else:
         _show(found)
     if any(happens(found, change) for change in fail_on or ()):
@@ -116,7 +116,10 @@ def rules(
     else:
         found = _ask("rules", workspace, version=show)
         told = found["toml"].rstrip()
-    typer.echo(json.dumps(found, indent=1, ensure_ascii=False) if as_json else told)
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(told)
 
 
 def happens(found: dict[str, Any], change: Change) -> bool:

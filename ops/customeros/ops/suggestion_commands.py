@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 import urllib.parse
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from customeros.ops.ask import NotKnown, NotYet, ask_api
+from customeros.ops.ask import NotYet, ask_api, print_json, refusals_told
 from customeros.ops.identity_commands import Json, Reason, Who, change
 from customeros.ops.terminal import printable
 from customeros.runtime.settings import Settings, read_settings
@@ -42,7 +41,7 @@ def show_suggestions(
         asked["as_of"] = datetime.now(UTC).isoformat()
     found = _compared(read_settings(), asked)
     if as_json:
-        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        print_json(found)
         return
     for one in found["suggestions"]:
         a, b = one["a"], one["b"]
@@ -76,9 +75,7 @@ def _compared(settings: Settings, asked: dict[str, str]) -> dict[str, Any]:
     path = f"identity/suggestions?{urllib.parse.urlencode(asked)}"
     while True:
         try:
-            return ask_api(settings, path)
+            with refusals_told():
+                return ask_api(settings, path)
         except NotYet:
             time.sleep(_LOOK_SECONDS)  # the API keeps no request waiting that long
-        except NotKnown as error:
-            typer.echo(f"customeros: {error}", err=True)
-            raise typer.Exit(1) from None
