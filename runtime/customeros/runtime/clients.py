@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import Any, Final
 
-from confluent_kafka import Consumer, Producer
+from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 
+from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 
 _LOG: Final = logging.getLogger("librdkafka")
@@ -55,6 +57,31 @@ def consumer(settings: Settings, group: str | None = None, **overrides: Any) -> 
             **overrides,
         }
     )
+
+
+def deliver(
+    producer: Producer, records: Iterable[tuple[str, bytes | None, bytes]], *, seconds: float
+) -> int:
+    """
+    Have all *records* (topic, key, value) acknowledged; how many it were. Any thread may.
+
+    Raises:
+        Unavailable: not all were in time; these may have arrived all the same.
+    """
+    answers: list[KafkaError | None] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        answers.append(error)
+
+    count = 0
+    for topic, key, value in records:
+        producer.produce(topic, value, key, on_delivery=delivered)
+        producer.poll(0)
+        count += 1
+    producer.flush(seconds)
+    if answers.count(None) < count:
+        raise Unavailable("kafka")
+    return count
 
 
 def admin(settings: Settings) -> AdminClient:

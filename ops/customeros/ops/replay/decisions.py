@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import Message
 
 from customeros.ops.lag import unread
 from customeros.ops.spans import newest, read, spans
 from customeros.processors.identity.model import NEVER
 from customeros.processors.identity.public import evidence_of
 from customeros.runtime import clients
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import ASSIGNMENT, EVIDENCE, IDENTITY_CHANGE, Undecodable
@@ -118,23 +117,7 @@ def tell(taker: Settings, evidence: Iterable[Evidence]) -> int:
     Raises:
         Unavailable: the broker does not have all of it.
     """
-    problems: list[KafkaError] = []
-
-    def delivered(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            problems.append(error)
-
+    topic = prefixed(taker, EVIDENCE_TOPIC)
+    records = ((topic, said.workspace.encode(), EVIDENCE.encode(said)) for said in evidence)
     producer = clients.producer(taker, **{"linger.ms": 0})
-    count = 0
-    for said in evidence:
-        producer.produce(
-            prefixed(taker, EVIDENCE_TOPIC),
-            EVIDENCE.encode(said),
-            said.workspace.encode(),
-            on_delivery=delivered,
-        )
-        count += 1
-        producer.poll(0)
-    if producer.flush(_SECONDS) or problems:
-        raise Unavailable("kafka")
-    return count
+    return clients.deliver(producer, records, seconds=_SECONDS)

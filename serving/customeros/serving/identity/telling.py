@@ -6,10 +6,9 @@ import threading
 from typing import Final
 
 from anyio.to_thread import run_sync
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import Producer
 
 from customeros.runtime import clients
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
 from customeros.schemas.codec import EVIDENCE
@@ -36,21 +35,9 @@ class Telling:
         await run_sync(self._send, evidence)
 
     def _send(self, evidence: Evidence) -> None:
-        problems: list[KafkaError | None] = []
-
-        def delivered(error: KafkaError | None, _: Message) -> None:
-            problems.append(error)
-
-        producer = self._connected()
-        producer.produce(
-            prefixed(self._settings, EVIDENCE_TOPIC),
-            EVIDENCE.encode(evidence),
-            evidence.workspace.encode(),
-            on_delivery=delivered,
-        )
-        producer.flush(_SECONDS)
-        if problems != [None]:
-            raise Unavailable("kafka")
+        topic = prefixed(self._settings, EVIDENCE_TOPIC)
+        record = topic, evidence.workspace.encode(), EVIDENCE.encode(evidence)
+        clients.deliver(self._connected(), [record], seconds=_SECONDS)
 
     def _connected(self) -> Producer:
         with self._connecting:
