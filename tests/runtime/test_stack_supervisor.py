@@ -20,7 +20,15 @@ from customeros.runtime.stack import processes, runfile
 from customeros.runtime.stack.board import line
 from customeros.runtime.stack.keeping import backoff_seconds, startable, stoppable
 from customeros.runtime.stack.ports import port_holder, port_taken
-from customeros.runtime.stack.processes import Spec, answers, bound_log, embedded_specs, tail
+from customeros.runtime.stack.processes import (
+    Spec,
+    answers,
+    bound_log,
+    embedded_specs,
+    says_anything,
+    tail,
+)
+from customeros.runtime.stack.pulse import Pulse
 from customeros.runtime.stack.runfile import ProcessState, read_run
 from customeros.runtime.stack.supervisor import status
 from support import tiny_stack
@@ -138,8 +146,8 @@ def _run(home: Path, verb: str, *ports: int) -> subprocess.CompletedProcess[str]
 
 
 @contextmanager
-def _up(home: Path, *ports: int) -> Iterator[subprocess.Popen[bytes]]:
-    with process(_stack(home, "up", *ports), env={}, log=home / "up.log") as supervisor:
+def _up(home: Path, *ports: int, **env: str) -> Iterator[subprocess.Popen[bytes]]:
+    with process(_stack(home, "up", *ports), env=env, log=home / "up.log") as supervisor:
         until(lambda: status(Settings(home=home)).ready, what="all are ready", seconds=120)
         yield supervisor
 
@@ -168,6 +176,52 @@ def test_what_is_killed_is_restarted(tmp_path: Path) -> None:
         found = status(Settings(home=tmp_path)).processes
         assert [health.process.restarts for health in found] == [0, 1]
         assert answers(f"http://127.0.0.1:{ports[1]}/")
+
+
+def test_what_is_frozen_is_ended_and_restarted(tmp_path: Path) -> None:
+    """It lives, holds its port and would never end: nobody but the supervisor sees that."""
+    ports = free_port(), free_port()
+    with _up(tmp_path, *ports, TINY_PATIENCE_SECONDS="3"):
+        frozen = _pid(tmp_path, 1)
+        assert frozen is not None
+        os.kill(frozen, signal.SIGSTOP)
+
+        until(lambda: _pid(tmp_path, 1) not in {None, frozen}, what="a new process", seconds=60)
+        until(lambda: answers(f"http://127.0.0.1:{ports[1]}/"), what="it answers", seconds=60)
+
+        assert status(Settings(home=tmp_path)).processes[1].process.restarts >= 1
+    assert (
+        "No answer for 3 s: the supervisor ends it."
+        in (tmp_path / "logs" / "second.log").read_text()
+    )
+
+
+def test_only_silence_without_interruption_is_frozen() -> None:
+    """One answer, and patience begins anew."""
+    answered = [True, *[False] * 5, True, *[False] * 5]
+    pulse = Pulse(lambda _: answered.pop(0), patience_seconds=60)
+    while answered:
+        pulse.ask()
+        assert not pulse.frozen
+
+    answered.append(False)
+    pulse.ask()
+
+    assert pulse.frozen
+
+
+def test_a_refusal_is_an_answer_and_silence_is_none(tmp_path: Path) -> None:
+    """Not at work is not frozen; a port that is held but not served is silent."""
+    port = free_port()
+    directory = f"http://127.0.0.1:{port}/"
+    serving = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+    with process(serving, env={}, log=tmp_path / "log") as server:
+        until(lambda: answers(directory), what="it serves")
+        assert says_anything(f"{directory}nothing-here", 10)
+        server.send_signal(signal.SIGSTOP)
+        assert not says_anything(directory, 0.2)
+        assert not says_anything(f"kafka://127.0.0.1:{port}", 0.2)
+        server.send_signal(signal.SIGCONT)
 
 
 def test_sigterm_stops_everything_in_order(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -29,6 +30,7 @@ def tiny_spec(name: str, port: int, *, after: tuple[str, ...] = (), stubborn: bo
         port=port,
         port_setting=f"TINY_{name.upper()}_PORT",
         stop_seconds=1.0,
+        patience_seconds=float(os.environ.get("TINY_PATIENCE_SECONDS", "60")),
     )
 
 

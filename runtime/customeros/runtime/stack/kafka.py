@@ -165,7 +165,12 @@ def run_kafka(settings: Settings) -> NoReturn:
 
 
 def kafka_answers(host: str, port: int, *, seconds: float = 1.0) -> bool:
-    """Whether a broker there is in service (a fenced one is not in its own metadata)."""
+    """Whether a broker there is in service."""
+    return bool(brokers_in_service(host, port, seconds=seconds))
+
+
+def brokers_in_service(host: str, port: int, *, seconds: float) -> int | None:
+    """How many the broker there knows of; 0: it is fenced itself; None: it does not answer."""
     # Metadata v1 of no topics: api key 3, version 1, correlation 1, no client id, empty array.
     request = struct.pack(">hhihi", 3, 1, 1, -1, 0)
     try:
@@ -174,8 +179,8 @@ def kafka_answers(host: str, port: int, *, seconds: float = 1.0) -> bool:
             with connection.makefile("rb") as answer:
                 brokers: int = struct.unpack(">iii", answer.read(12))[2]
     except (OSError, struct.error):
-        return False
-    return brokers > 0
+        return None
+    return brokers
 
 
 def _config(settings: Settings) -> Path:

@@ -1,4 +1,4 @@
-"""Keep processes up: start them in order, restart what dies, replace what is to be another."""
+"""Keep processes up: start them in order, restart what dies or freezes, replace what changes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
-from customeros.runtime.stack.processes import Spec, answers, bound_log, spawn
+from customeros.runtime.stack.processes import Spec, answers, bound_log, says_anything, spawn
+from customeros.runtime.stack.pulse import Pulse
 from customeros.runtime.stack.runfile import ProcessState, State
 
 # How often processes and their logs are looked at, s.
@@ -48,6 +50,7 @@ class _Kept:
     spec: Spec
     state: ProcessState
     child: subprocess.Popen[bytes] | None = None
+    pulse: Pulse | None = None
     deaths: int = 0  # in a row, each soon after its start
     was_ready: bool = False
     restart_at: float = 0.0
@@ -117,6 +120,9 @@ class Keeper:
                 case "starting" if answers(kept.spec.ready):
                     kept.was_ready = True
                     kept.state = replace(kept.state, state="ready")
+                    _listen(kept)
+                case "ready" if kept.pulse and kept.pulse.frozen:
+                    _end_frozen(kept)
                 case "restarting" if now >= kept.restart_at:
                     kept.state = replace(kept.state, state="waiting")
                 case _:
@@ -152,6 +158,7 @@ class Keeper:
 
     def _died(self, kept: _Kept, now: float) -> bool:
         """Whether there is no hope for it."""
+        _listen_no_more(kept)
         kept.deaths = 1 if now - kept.started > _STABLE_SECONDS else kept.deaths + 1
         if not self._all_were_ready and not kept.was_ready and kept.deaths >= _HOPELESS_DEATHS:
             kept.state = replace(kept.state, state="failed", pid=None)
@@ -171,6 +178,7 @@ class Keeper:
                 if spec.name not in deadlines:
                     deadlines[spec.name] = time.monotonic() + spec.stop_seconds
                     kept.state = replace(kept.state, state="stopping")
+                    _listen_no_more(kept)
                     self._tell()
                     _send(kept, signal.SIGTERM)
                 elif time.monotonic() > deadlines[spec.name]:
@@ -197,3 +205,25 @@ class Keeper:
 def _send(kept: _Kept, number: int) -> None:
     if kept.child is not None:
         kept.child.send_signal(number)
+
+
+def _listen(kept: _Kept) -> None:
+    if kept.spec.ready:
+        kept.pulse = Pulse(
+            partial(says_anything, kept.spec.ready), patience_seconds=kept.spec.patience_seconds
+        )
+        kept.pulse.start()
+
+
+def _listen_no_more(kept: _Kept) -> None:
+    if kept.pulse:
+        kept.pulse.stop()
+        kept.pulse = None
+
+
+def _end_frozen(kept: _Kept) -> None:
+    """No SIGTERM: one that is paused would not hear it, one that is deadlocked not obey."""
+    with Path(kept.state.log).open("a") as log:
+        log.write(f"No answer for {kept.spec.patience_seconds:g} s: the supervisor ends it.\n")
+    _listen_no_more(kept)
+    _send(kept, signal.SIGKILL)

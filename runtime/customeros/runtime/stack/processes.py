@@ -19,7 +19,7 @@ from pydantic import BaseModel, SecretStr
 
 from customeros.runtime.settings import GENERATION_VARIABLE, LOOPBACK, Settings
 from customeros.runtime.stack import tether
-from customeros.runtime.stack.kafka import kafka_answers
+from customeros.runtime.stack.kafka import brokers_in_service
 
 # A log is cut when it has grown past this, bytes; one older piece is kept beside it.
 _LOG_BYTES = 10 << 20
@@ -42,6 +42,7 @@ class Spec:
         port: that it listens on; it must be free before the stack starts.
         port_setting: the variable that changes `port`.
         stop_seconds: from SIGTERM to SIGKILL.
+        patience_seconds: once ready and then without any answer for so long, it is frozen.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Spec:
     port: int | None = None
     port_setting: str = ""
     stop_seconds: float = 10.0
+    patience_seconds: float = 60.0
 
 
 def embedded_specs(settings: Settings) -> tuple[Spec, ...]:
@@ -70,6 +72,8 @@ def embedded_specs(settings: Settings) -> tuple[Spec, ...]:
                 port=kafka.port,
                 port_setting="CUSTOMEROS_KAFKA__PORT",
                 stop_seconds=20.0,
+                # A broker that starts anew costs everybody more than one that collects garbage.
+                patience_seconds=120.0,
             )
         )
     if clickhouse.url is None:
@@ -163,7 +167,12 @@ def answers(check: str) -> bool:
     return not trouble(check)
 
 
-def trouble(check: str) -> str:
+def says_anything(check: str, seconds: float) -> bool:
+    """Whether a readiness check is answered within so many seconds, be it with a refusal."""
+    return trouble(check, seconds=seconds) != _SILENT
+
+
+def trouble(check: str, *, seconds: float = _PROBE_SECONDS) -> str:
     """Why a readiness check (see `Spec.ready`) does not hold now, in words; empty: it does."""
     if not check:
         return ""
@@ -171,24 +180,25 @@ def trouble(check: str) -> str:
     host, port = place.hostname or LOOPBACK, place.port or 0
     match place.scheme:
         case "kafka":
-            return "" if kafka_answers(host, port, seconds=_PROBE_SECONDS) else _SILENT
+            brokers = brokers_in_service(host, port, seconds=seconds)
+            return "" if brokers else _SILENT if brokers is None else _UNREADY
         case "tcp":
-            return "" if _accepts(host, port) else _SILENT
+            return "" if _accepts(host, port, seconds) else _SILENT
         case _:
-            return _refusal(check)
+            return _refusal(check, seconds)
 
 
-def _accepts(host: str, port: int) -> bool:
+def _accepts(host: str, port: int, seconds: float) -> bool:
     try:
-        with socket.create_connection((host, port), timeout=_PROBE_SECONDS):
+        with socket.create_connection((host, port), timeout=seconds):
             return True
     except OSError:
         return False
 
 
-def _refusal(url: str) -> str:
+def _refusal(url: str, seconds: float) -> str:
     try:
-        with urllib.request.urlopen(url, timeout=_PROBE_SECONDS) as response:  # noqa: S310 - ours
+        with urllib.request.urlopen(url, timeout=seconds) as response:  # noqa: S310 - ours
             return "" if 200 <= int(response.status) < 300 else _UNREADY
     except urllib.error.HTTPError as refused:
         with refused:
