@@ -51,6 +51,25 @@ def test_a_customer_of_whom_nothing_is_known_has_a_view() -> None:
     assert "somebody" in _shown(bare, columns=80)
 
 
+@pytest.mark.parametrize(
+    ("known", "title"),
+    [
+        ({"firstName": "Ada", "lastName": "King"}, "Ada King"),
+        ({"firstName": "Ada", "email": "ada@example.com"}, "Ada"),
+        ({"lastName": "King", "email": "ada@example.com"}, "ada@example.com"),
+        ({"name": "Countess Lovelace", "firstName": "Ada", "lastName": "King"}, "Countess"),
+    ],
+)
+def test_a_customer_is_called_by_what_is_known_whole(known: dict[str, str], title: str) -> None:
+    traits = {
+        name: Trait(value=json.dumps(value), source="demo", event_id="e", occurred_at=0)
+        for name, value in known.items()
+    }
+    found = customer(a_state("c1", traits=traits), today=date(2026, 1, 2))
+
+    assert f" {title} " in _shown(found, columns=80).splitlines()[0]
+
+
 def test_what_people_wrote_cannot_steer_the_terminal() -> None:
     """Neither with escapes nor with the markup of the library that draws the view."""
     trait = Trait(

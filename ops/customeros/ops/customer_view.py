@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from rich.columns import Columns
 from rich.console import Group, RenderableType
@@ -13,7 +14,15 @@ from customeros.ops import state_tables
 from customeros.ops.state_tables import Json, day, minute, table
 from customeros.ops.terminal import printable
 
-_NAME_TRAITS = ("name", "firstName", "first_name", "email")
+# What a customer is called, the first of which all is known.
+_CALLED: Final = (
+    ("name",),
+    ("firstName", "lastName"),
+    ("first_name", "last_name"),
+    ("firstName",),
+    ("first_name",),
+    ("email",),
+)
 
 
 def customer_view(customer: Json) -> RenderableType:
@@ -42,7 +51,8 @@ def customer_view(customer: Json) -> RenderableType:
 
 def _title(customer: Json) -> Text:
     traits = customer["traits"]
-    name = next((str(traits[n]["value"]) for n in _NAME_TRAITS if n in traits), "somebody")
+    known = next((names for names in _CALLED if all(name in traits for name in names)), ())
+    name = " ".join(str(traits[name]["value"]) for name in known) or "somebody"
     return Text(f" {printable(name)} ", style="bold")
 
 

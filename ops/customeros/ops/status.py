@@ -71,12 +71,21 @@ def look(settings: Settings) -> Picture:
 
 
 def read_freshness(settings: Settings) -> Freshness | None:
-    """None: there are no events, or ClickHouse does not answer."""
+    """
+    Of the newest events; None: there are none, or ClickHouse does not answer.
+
+    What was received before its table was made came by a replay or a restore, not as it happened.
+    """
     query = f"""
         SELECT quantiles(0.5, 0.99)(dateDiff('millisecond', received_at, _inserted_at)), count()
         FROM (
             SELECT received_at, _inserted_at
-            FROM events_log ORDER BY received_at DESC LIMIT {_NEWEST}
+            FROM events_log
+            WHERE received_at >= (
+                SELECT metadata_modification_time FROM system.tables
+                WHERE database = currentDatabase() AND name = 'events_log'
+            )
+            ORDER BY received_at DESC LIMIT {_NEWEST}
         )
     """  # noqa: S608 - a constant
     try:

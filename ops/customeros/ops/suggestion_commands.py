@@ -11,6 +11,7 @@ import typer
 
 from customeros.ops.ask import NotYet, ask_api, print_json, refusals_told
 from customeros.ops.identity_commands import Json, Reason, Who, change
+from customeros.ops.state_tables import many
 from customeros.ops.terminal import printable
 from customeros.runtime.settings import Settings, read_settings
 
@@ -49,7 +50,8 @@ def show_suggestions(
         typer.echo(f"{a['customer_id']} {b['customer_id']}  {sure} {one['probability']:.3f}")
         for side in (a, b):
             known = ", ".join(side["identifiers"])
-            typer.echo(printable(f"  {side['name'] or '?'}: {known}, {side['orders']} orders"))
+            orders = many(side["orders"], "order")
+            typer.echo(printable(f"  {side['name'] or '?'}: {known}, {orders}"))
         typer.echo(printable(f"  {'; '.join(one['reasons'])}"))
         if one["forbidden"]:
             typer.echo(printable(f"  cannot be accepted: {one['forbidden']['text']}"))

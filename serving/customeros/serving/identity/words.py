@@ -63,13 +63,16 @@ def remedy(obstacle: Obstacle) -> str:
     match obstacle.reason:
         case Refusal.LIMIT:
             return (
-                f"a higher limit for {detail} in customeros.toml, "
+                f"rules with a higher limit for {detail} (customeros identity adopt --rules FILE), "
                 "or a split that gives the evidence to one of the two"
             )
         case Refusal.CUT:
             return f"customeros undo {detail}"
         case Refusal.QUARANTINED:
-            return f"nothing short of its erasure; a higher degree for {detail} spares the next"
+            return (
+                f"nothing short of its erasure; rules with a higher degree for {detail} "
+                "(customeros identity adopt --rules FILE) spare the next"
+            )
         case Refusal.WEAK:
             return "stronger evidence, or: customeros join A B --why TEXT"
         case Refusal.BLOCKED:
