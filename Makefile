@@ -61,8 +61,8 @@ lock: install ## resolve the dependencies anew into requirements/*.lock
 	uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-header -p 3.11 "$$@" pyproject.toml -o requirements/$$n.lock; done
 
 .PHONY: bench
-bench: install ## what an event costs on this machine: each stage, end to end, latency (15 minutes)
-	@python -m benchmarks all
+bench: install .venv-quix/installed .venv-bytewax/installed ## measure everything on this machine; docs/benchmarks.md says it (40 minutes)
+	@python -m benchmarks all --keep
 
 .PHONY: bench-identity
 bench-identity: .venv-bench/installed ## our suggestions beside splink and dedupe on public data sets
@@ -70,8 +70,7 @@ bench-identity: .venv-bench/installed ## our suggestions beside splink and dedup
 
 .PHONY: bench-engine
 bench-engine: install .venv-quix/installed .venv-bytewax/installed ## our runtime beside Kafka Streams, Bytewax, Quix Streams and plain Faust
-	@python -m benchmarks engine --runs 3
-	@python -m benchmarks engine-killed
+	@python -m benchmarks engine engine-killed --keep
 
 .venv-bench/installed: benchmarks/identity/requirements.lock
 .venv-quix/installed: benchmarks/engine/quix.lock

@@ -4,126 +4,117 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from enum import StrEnum
-from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Final
 
 import typer
 
+from benchmarks.catalogue import MEASUREMENTS
 from benchmarks.engine.engines import ENGINES
-from benchmarks.engine.measure import measure_engine, measure_killed
-from benchmarks.latency import measure_latency
-from benchmarks.lines import count_lines
+from benchmarks.kept import DOCUMENT, FOLDER, Kept, document, pictures, read_kept, write_kept
 from benchmarks.machine import facts
-from benchmarks.organisation import measure_organisation
-from benchmarks.recovery import measure_recovery
-from benchmarks.report import Section, median_of, show, write_json
-from benchmarks.rig import running_servers
-from benchmarks.stages import measure_stages
-from benchmarks.supernode import measure_supernode
-from benchmarks.whole import measure_whole
+from benchmarks.measurement import Measurement, Sizes
+from benchmarks.report import markdown
 
-
-class Benchmark(StrEnum):
-    STAGES = "stages"
-    WHOLE = "whole"
-    ENGINE = "engine"
-    KILLED = "engine-killed"
-    LATENCY = "latency"
-    SUPERNODE = "supernode"
-    ORGANISATION = "organisation"
-    RECOVERY = "recovery"
-    LOC = "loc"
-    ALL = "all"
-
-
-# Only when asked for: the first waits a minute for each engine whose group misses its killed
-# member, the others are of many identifiers, not of events.
-_APART = {
-    Benchmark.KILLED,
-    Benchmark.SUPERNODE,
-    Benchmark.ORGANISATION,
-    Benchmark.RECOVERY,
-}
+_BY_NAME: Final = {each.name: each for each in MEASUREMENTS}
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
 def main(
-    which: Annotated[Benchmark, typer.Argument()] = Benchmark.ALL,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help=f"all, report, {', '.join(_BY_NAME)}"),
+    ] = None,
     *,
-    events: Annotated[int, typer.Option(help="Of each run.", min=100)] = 100_000,
-    seconds: Annotated[float, typer.Option(help="Of the latency benchmark.", min=1)] = 30,
-    identifiers: Annotated[
-        int,
-        typer.Option(
-            help="Of the supernode, organisation (a tenth) and recovery benchmarks.", min=100
-        ),
-    ] = 100_000,
+    events: Annotated[int | None, typer.Option(help="Of each run.", min=100)] = None,
+    seconds: Annotated[float | None, typer.Option(help="Of each load.", min=1)] = None,
+    identifiers: Annotated[int | None, typer.Option(help="Of a workspace.", min=100)] = None,
+    customers: Annotated[int | None, typer.Option(help="Of a workspace.", min=100)] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="Sustainable events/s; else found first.", min=1)
+    ] = None,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Of the engines: " + ", ".join(engine.name for engine in ENGINES)),
     ] = None,
-    runs: Annotated[int, typer.Option(help="Of each benchmark; medians are told.", min=1)] = 1,
-    json: Annotated[Path | None, typer.Option(help="Also write the figures to FILE.")] = None,
+    runs: Annotated[int, typer.Option(help="Of each measurement; medians are told.", min=1)] = 1,
+    quick: Annotated[bool, typer.Option(help="Sizes too small to mean anything.")] = False,
+    keep: Annotated[bool, typer.Option(help="Write NAME.json, plots and tables.")] = False,
+    folder: Annotated[Path, typer.Option(help="Where --keep writes.")] = FOLDER,
 ) -> None:
     """Measure what an event costs; see docs/benchmarks.md."""
+    names = names or ["all"]
     if unknown := set(only or ()) - {engine.name for engine in ENGINES}:
         raise typer.BadParameter(f"no such engine: {', '.join(unknown)}", param_hint="--only")
-    measured = facts()
-    sections = list(
-        _measure(
-            which,
-            events=events,
-            seconds=seconds,
-            identifiers=identifiers,
-            engines=only or (),
-            runs=runs,
+    if unknown := set(names) - {"all", "report", *_BY_NAME}:
+        raise typer.BadParameter(f"no such measurement: {', '.join(unknown)}", param_hint="NAME")
+    sizes: dict[str, Any] = {
+        name: value
+        for name, value in (
+            ("events", events),
+            ("seconds", seconds),
+            ("identifiers", identifiers),
+            ("customers", customers),
+            ("rate", rate),
+            ("only", tuple(only) if only else None),
         )
-    )
-    show(sections, measured)
-    if json:
-        write_json(json, sections, measured)
+        if value is not None
+    }
+    wanted = list(_BY_NAME) if "all" in names else [name for name in _BY_NAME if name in names]
+    if len(wanted) > 1:
+        _one_by_one(wanted, names)
+    for name in wanted:
+        measurement = _BY_NAME[name]
+        given = (measurement.quick if quick else measurement.usual)._replace(**sizes)
+        _measure(measurement, given, runs=runs, into=folder if keep else None)
+    if keep or "report" in names:
+        report(folder)
 
 
-def _measure(
-    which: Benchmark,
-    *,
-    events: int,
-    seconds: float,
-    identifiers: int,
-    engines: Sequence[str],
-    runs: int,
-) -> Iterator[Section]:
-    wanted = set(Benchmark) - _APART if which is Benchmark.ALL else {which}
-    numbers = range(1, runs + 1)
-    if Benchmark.SUPERNODE in wanted:
-        yield median_of([measure_supernode(sharing=identifiers) for _ in numbers])
-    if Benchmark.ORGANISATION in wanted:
-        yield median_of([measure_organisation(members=identifiers // 10) for _ in numbers])
-    if wanted - {Benchmark.LOC, Benchmark.SUPERNODE, Benchmark.ORGANISATION}:
-        with running_servers() as servers:
-            for benchmark, measure in (
-                (Benchmark.STAGES, measure_stages),
-                (Benchmark.WHOLE, measure_whole),
-                (Benchmark.ENGINE, partial(measure_engine, only=engines)),
-            ):
-                if benchmark in wanted:
-                    yield median_of([measure(servers, events=events, run=n) for n in numbers])
-            if Benchmark.KILLED in wanted:
-                yield measure_killed(servers, events=events, only=engines)
-            if Benchmark.LATENCY in wanted:
-                yield median_of([measure_latency(servers, seconds=seconds, run=n) for n in numbers])
-            if Benchmark.RECOVERY in wanted:
-                yield median_of(
-                    [measure_recovery(servers, identifiers=identifiers, run=n) for n in numbers]
-                )
-    if Benchmark.LOC in wanted:
-        yield count_lines()
+def _one_by_one(wanted: list[str], names: list[str]) -> None:
+    """
+    Each in a process of its own: one that fails loses no other, and all begin alike.
+
+    Raises:
+        SystemExit: always; not 0 if one failed.
+    """
+    options = [argument for argument in sys.argv[1:] if argument not in names]
+    failed = []
+    for name in wanted:
+        with subprocess.Popen([sys.executable, "-m", "benchmarks", name, *options]) as child:
+            try:
+                code = child.wait()
+            finally:
+                # It ends its own servers, as when it is told to end itself.
+                child.terminate()
+        if code:
+            failed.append(name)
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+    sys.exit()
+
+
+def _measure(measurement: Measurement, sizes: Sizes, *, runs: int, into: Path | None) -> None:
+    measured = facts()
+    sections = measurement.medians(sizes, runs=runs)
+    for section in sections:
+        print(f"\n{markdown(section)}")
+    print("\n" + ", ".join(f"{name} {value}" for name, value in measured.items()), flush=True)
+    if into:
+        write_kept(into, measurement.name, Kept(measured, sections))
+
+
+def report(folder: Path) -> None:
+    """Make the plots, and for what is kept in the documentation its tables, anew."""
+    kept = read_kept(folder, MEASUREMENTS)
+    for name, picture in pictures(kept, MEASUREMENTS).items():
+        (folder / name).write_text(picture)
+    if folder == FOLDER:
+        DOCUMENT.write_text(document(DOCUMENT.read_text(), kept, MEASUREMENTS))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Final
 from clickhouse_connect.driver.client import Client
 from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 
+from benchmarks.measurement import Measurement
 from benchmarks.report import Row, Section
 from benchmarks.rig import Servers, installation, running_all, tracking_client, wait_until
 from benchmarks.traffic import traffic
@@ -172,3 +173,9 @@ def _row(what: str, since: Moments, until: Moments, event_ids: Iterable[str]) ->
         "p99 ms": cuts[98],
         "max ms": took[-1],
     }
+
+
+MEASUREMENT: Final = Measurement(
+    "latency",
+    lambda run: [measure_latency(run.servers(), seconds=run.sizes.seconds, run=run.number)],
+)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.machine import ROOT
+from benchmarks.measurement import Measurement
 from benchmarks.report import Row, Section
 
 ROOMS = (
@@ -30,3 +31,6 @@ def _row(room: str) -> Row:
         "modules": len(files),
         "lines": sum(1 for line in lines if line and not line.startswith("#")),
     }
+
+
+MEASUREMENT = Measurement("loc", lambda _: [count_lines()])

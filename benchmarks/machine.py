@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parents[1]
+# What measurements keep is no change of what they measure.
+_CHANGED: Final = ("diff", "HEAD", "--", ".", ":!docs")
 
 
 def facts() -> dict[str, str | int | float]:
     """Commit, machine, command line and date; `load_1m` tells whether the machine was quiet."""
     return {
-        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git("diff", "HEAD") else ""),
+        "commit": _git("rev-parse", "--short", "HEAD") + ("+" if _git(*_CHANGED) else ""),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]),
         "cpus": len(os.sched_getaffinity(0)),

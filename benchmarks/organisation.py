@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.inside import Inside
+from benchmarks.measurement import Measurement
+from benchmarks.plots import Kind, Plot
 from benchmarks.report import Row, Section
 from customeros.schemas.event import Event, Family, Money, Order, OrderAction, Personal
 from customeros.schemas.identifier import Identifier, identifier_key
@@ -73,3 +75,20 @@ def _orders(account: str | None, people: int, events: int) -> Iterator[Event]:
             order=order,
             personal=Personal(identifiers=(user,)),
         )
+
+
+MEASUREMENT: Final = Measurement(
+    "organisation",
+    lambda run: [measure_organisation(members=run.sizes.identifiers // 10)],
+    plots=(
+        Plot(
+            name="organisation",
+            section="Organisation",
+            question="What does an order cost that names an organisation?",
+            kind=Kind.STACKED,
+            x="what",
+            values=("resolve µs/event", "state µs/event"),
+            unit="CPU µs per event",
+        ),
+    ),
+)

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from benchmarks.measurement import Measurement
+from benchmarks.plots import Kind, Plot
 from benchmarks.progress import is_quiet, partitions_owned, watch
 from benchmarks.report import Row, Section
 from benchmarks.rig import Servers, installation, is_through, running, specs_of, wait_until
@@ -143,3 +145,32 @@ def _state_of(settings: Settings, stage: str) -> Path:
 
 def _files(folder: Path) -> Iterator[Path]:
     return (path for path in folder.rglob("*") if path.is_file())
+
+
+MEASUREMENT: Final = Measurement(
+    "recovery",
+    lambda run: [
+        measure_recovery(run.servers(), identifiers=run.sizes.identifiers, run=run.number)
+    ],
+    plots=(
+        Plot(
+            name="recovery",
+            section="Recovery",
+            question="How fast does a worker without its disk read its state back?",
+            kind=Kind.BARS,
+            x="what",
+            values=("records/s",),
+            unit="records of the changelog a second",
+            aim=100_000,
+        ),
+        Plot(
+            name="recovery-time",
+            section="Recovery",
+            question="How long is a worker away that starts again?",
+            kind=Kind.BARS,
+            x="what",
+            values=("warm s", "cold s"),
+            unit="seconds from its start until it owns all partitions",
+        ),
+    ),
+)

@@ -1,58 +1,40 @@
-"""What is printed and kept: rows of named figures, the median of several runs."""
+"""What is a result, and how does it read? Rows of named figures, and medians of several runs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple
-
-from rich import box
-from rich.console import Console
-from rich.table import Table
+from typing import NamedTuple
 
 Figure = str | int | float
 Row = Mapping[str, Figure]
 
-_WIDTH: Final = 140
-
 
 class Section(NamedTuple):
     """
-    One benchmark's result.
+    One table of a measurement.
 
     Args:
         note: how it was measured, in one sentence.
         rows: their columns may differ; a figure that is not there stays empty.
+        shown: False for what only a plot can tell, such as a row for every second.
     """
 
     title: str
     note: str
     rows: Sequence[Row]
+    shown: bool = True
 
 
-def median_of(sections: Sequence[Section]) -> Section:
-    """The section whose every number is the median of that number over the runs."""
-    first = sections[0]
-    rows = [_median_row(same) for same in zip(*(s.rows for s in sections), strict=True)]
-    often = f" Median of {len(sections)} runs." if len(sections) > 1 else ""
-    return first._replace(note=first.note + often, rows=rows)
+def median_of(runs: Sequence[Sequence[Section]]) -> list[Section]:
+    """The sections of one run with every number the median of that number over the runs."""
+    return [_median_section(same) for same in zip(*runs, strict=True)]
 
 
-def show(sections: Sequence[Section], facts: Mapping[str, Figure]) -> None:
-    """Print everything as Markdown, so that it can be kept in a document as it is."""
-    console = Console(width=_WIDTH, highlight=False, markup=False)
-    for section in sections:
-        console.print(f"\n### {section.title}\n\n{section.note}")
-        console.print(_table(section.rows))
-    console.print("\n" + ", ".join(f"{name} {value}" for name, value in facts.items()))
-
-
-def write_json(path: Path, sections: Sequence[Section], facts: Mapping[str, Figure]) -> None:
-    """Write the same for programs."""
-    found = {"measured": facts, "sections": [section._asdict() for section in sections]}
-    path.write_text(json.dumps(found, indent=1) + "\n")
+def markdown(section: Section) -> str:
+    """Its title, its note and, where it is shown, its table."""
+    table = f"\n\n{_table(section.rows)}" if section.shown and section.rows else ""
+    return f"### {section.title}\n\n{section.note}{table}"
 
 
 def text_of(figure: Figure | None) -> str:
@@ -68,6 +50,13 @@ def text_of(figure: Figure | None) -> str:
             return figure
 
 
+def _median_section(same: Sequence[Section]) -> Section:
+    first = same[0]
+    rows = [_median_row(rows) for rows in zip(*(s.rows for s in same), strict=True)]
+    often = f" Median of {len(same)} runs." if len(same) > 1 else ""
+    return first._replace(note=first.note + often, rows=rows)
+
+
 def _median_row(same: Sequence[Row]) -> Row:
     return {name: _median([row[name] for row in same]) for name in same[0]}
 
@@ -80,11 +69,8 @@ def _median(figures: Sequence[Figure]) -> Figure:
     return round(middle) if all(isinstance(number, int) for number in numbers) else middle
 
 
-def _table(rows: Sequence[Row]) -> Table:
+def _table(rows: Sequence[Row]) -> str:
     names = list(dict.fromkeys(name for row in rows for name in row))
-    table = Table(box=box.MARKDOWN, pad_edge=True)
-    for number, name in enumerate(names):
-        table.add_column(name, justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row(*(text_of(row.get(name)) for name in names))
-    return table
+    lines = [names, ["---"] + ["---:"] * (len(names) - 1)]
+    lines += [[text_of(row.get(name)) for name in names] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

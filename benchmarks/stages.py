@@ -6,6 +6,7 @@ import time
 from itertools import islice
 from typing import Final
 
+from benchmarks.measurement import Measurement
 from benchmarks.progress import cost, is_quiet, watch
 from benchmarks.report import Row, Section
 from benchmarks.rig import Servers, installation, is_through, running, send_all, specs_of
@@ -86,3 +87,9 @@ def _stage(what: str, stage: str, servers: Servers, settings: Settings, events: 
         )
     own, kafka, clickhouse = pace.rows(what, events)
     return [own, kafka, clickhouse] if stage == "sink-clickhouse" else [own, kafka]
+
+
+MEASUREMENT: Final = Measurement(
+    "stages",
+    lambda run: [measure_stages(run.servers(), events=run.sizes.events, run=run.number)],
+)

@@ -9,6 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from benchmarks.inside import Inside
+from benchmarks.measurement import Measurement
+from benchmarks.plots import Kind, Plot
 from benchmarks.report import Row, Section
 from customeros.schemas.event import Event, Family, Personal
 from customeros.schemas.identifier import Identifier, identifier_key
@@ -102,3 +104,20 @@ def _event(kind: str, *identifiers: Identifier) -> Event:
         identifier_keys=tuple(identifier_key(_SECRET, found) for found in identifiers),
         personal=Personal(identifiers=identifiers),
     )
+
+
+MEASUREMENT: Final = Measurement(
+    "supernode",
+    lambda run: [measure_supernode(sharing=run.sizes.identifiers)],
+    plots=(
+        Plot(
+            name="supernode",
+            section="Supernode",
+            question="Does a value that everybody shares make events dearer?",
+            kind=Kind.BARS,
+            x="what",
+            values=("CPU µs/event",),
+            unit="CPU µs per event (resolve, graph and state)",
+        ),
+    ),
+)

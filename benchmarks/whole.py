@@ -11,6 +11,7 @@ from typing import Final, TypeVar
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from benchmarks.measurement import Measurement
 from benchmarks.progress import cost, partitions_owned
 from benchmarks.report import Row, Section
 from benchmarks.rig import (
@@ -123,3 +124,9 @@ def _are_there(client: Client, events: int) -> bool:
     except ClickHouseError:
         return False
     return counts["events"] == counts["folded"] == events
+
+
+MEASUREMENT: Final = Measurement(
+    "whole",
+    lambda run: [measure_whole(run.servers(), events=run.sizes.events, run=run.number)],
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from itertools import islice
@@ -28,12 +29,10 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(tmp_path: Path) -> None:
     """On a tiny size, where the figures mean nothing."""
     ours = ("--only", "ours", "--only", "faust")
-    measured = run_benchmarks(tmp_path, "all", "--events", "500", "--seconds", "1", *ours)
+    measured = run_benchmarks(tmp_path, "stages", "whole", "engine", "latency", "--quick", *ours)
 
-    titles = [section["title"] for section in measured["sections"]]
-    assert titles == ["Stages", "End to end", "Engine", "Latency", "Lines of code by room"]
-    stages, whole, engine, latency, _ = (s["rows"] for s in measured["sections"])
-    assert [row["what"] for row in stages if "events" in row] == [
+    (stages, *_), (whole, *_), (engine,), (latency, *_) = measured.values()
+    assert [row["what"] for row in stages.rows] == [
         "collector: single calls",
         "collector: batches of 100",
         "resolve: events",
@@ -41,12 +40,15 @@ def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(tmp_path: P
         "resolve: assignments",
         "state",
         "sink",
+        "all but single calls",
     ]
-    assert all(row["events/s"] > 0 for row in (*stages, *engine) if "events" in row)
-    assert [row["result"] for row in engine] == ["right"] * 2
-    assert whole[0]["CPU µs/event"] > 0
-    assert [row["events"] for row in latency] == [100, 100, 100]
+    assert [row["result"] for row in engine.rows] == ["right"] * 2
+    assert float(whole.rows[0]["CPU µs/event"]) > 0
+    assert len(latency.rows) == 12
     assert list((tmp_path / "temporary").iterdir()) == []
+    assert {"engine.svg", "latency.svg", "stages.svg", "whole.svg"} <= {
+        file.name for file in (tmp_path / "kept").iterdir()
+    }
 
 
 def test_a_value_that_many_share_keeps_records_small_and_ordinary_events_quiet() -> None:
@@ -67,12 +69,71 @@ def test_an_organisation_of_many_keeps_records_small() -> None:
     assert 0 < int(largest["bytes"]) < 256_000
 
 
-def test_what_was_measured_says_where_and_of_what(tmp_path: Path) -> None:
-    measured = run_benchmarks(tmp_path, "loc")
+def test_the_documentation_says_what_was_kept() -> None:
+    """Else: `python -m benchmarks report`."""
+    from benchmarks.catalogue import MEASUREMENTS
+    from benchmarks.kept import DOCUMENT, FOLDER, document, pictures, read_kept
 
-    assert set(measured["measured"]) >= {"commit", "cpus", "model", "memory_mb", "command", "date"}
-    (rooms,) = measured["sections"]
-    assert next(row for row in rooms["rows"] if row["room"] == "schemas")["lines"] > 500
+    kept = read_kept(FOLDER, MEASUREMENTS)
+
+    assert document(DOCUMENT.read_text(), kept, MEASUREMENTS) == DOCUMENT.read_text()
+    made = pictures(kept, MEASUREMENTS)
+    assert made == {file.name: file.read_text() for file in FOLDER.glob("*.svg")}
+    assert {file.stem for file in FOLDER.glob("*.json")} == set(kept)
+    for measured in kept.values():
+        assert not re.search(r"/(tmp|work|home|root)\b", str(measured.measured["command"]))
+
+
+def test_every_measurement_has_its_place_in_the_documentation() -> None:
+    from benchmarks.catalogue import MEASUREMENTS
+    from benchmarks.kept import DOCUMENT
+
+    names = re.findall(r"^<!-- measured: (.+) -->$", DOCUMENT.read_text(), re.MULTILINE)
+
+    assert len(set(names)) == len(names)
+    assert {measurement.name for measurement in MEASUREMENTS} <= set(names)
+
+
+def test_a_document_changes_only_where_something_was_measured() -> None:
+    from benchmarks.kept import Kept, document
+    from benchmarks.measurement import Measurement
+    from benchmarks.report import Section
+
+    end = "<!-- /measured -->\n"
+    text = f"a\n\n<!-- measured: one -->\n{end}\n<!-- measured: two -->\n\nold\n\n{end}\nb\n"
+    facts = {"command": "c", "commit": "1", "date": "2026", "cpus": 2, "model": "m"}
+    kept = Kept({**facts, "memory_mb": 2048, "load_1m": 0.5}, [Section("T", "n.", [{"w": "a"}])])
+    measurements = [Measurement(name, lambda _: ()) for name in ("one", "two")]
+
+    made = document(text, {"one": kept}, measurements)
+
+    table = "### T\n\nn.\n\n| w |\n| --- |\n| a |"
+    origin = "`c`, commit 1, 2026, 2 cores of m, 2 GB, load before 0.5"
+    assert made == text.replace("one -->\n", f"one -->\n\n{table}\n\n{origin}\n\n")
+    assert document(made, {"one": kept}, measurements) == made
+    with pytest.raises(KeyError, match="three"):
+        document(text, {"three": kept}, measurements)
+
+
+def test_a_plot_shows_the_rows_that_have_its_numbers() -> None:
+    from benchmarks.plots import Kind, Plot, series_of, svg
+
+    rows = [{"n": 1, "of": "a", "µs": 2.0}, {"n": 10, "of": "b", "µs": 3}, {"n": 5, "note": "none"}]
+    for kind in Kind:
+        by = Plot("p", "T", "Which?", kind, "n", ("µs",), "µs per event", by="of", aim=1.0)
+        assert series_of(by, rows) == {"a": {1: 2.0}, "b": {10: 3}}
+        assert svg(by, rows) == svg(by, rows)
+        assert "Which?" in svg(by, rows)
+    with pytest.raises(ValueError, match="nothing to draw"):
+        svg(by, rows[2:])
+
+
+def test_what_was_measured_says_where_and_of_what(tmp_path: Path) -> None:
+    (rooms,) = run_benchmarks(tmp_path, "loc")["loc"]
+
+    assert next(row for row in rooms.rows if row["room"] == "schemas")["lines"] > 500
+    measured = json.loads((tmp_path / "kept" / "loc.json").read_text())["measured"]
+    assert set(measured) >= {"commit", "cpus", "model", "memory_mb", "load_1m", "command", "date"}
 
 
 def test_the_traffic_is_the_same_for_every_run() -> None:
@@ -102,11 +163,11 @@ def test_the_traffic_is_as_promised() -> None:
 def test_medians_are_taken_figure_by_figure() -> None:
     from benchmarks.report import Section, median_of
 
-    runs = [Section("t", "n.", [{"what": "a", "events": e, "s": s}]) for e, s in RUNS]
+    runs = [[Section("t", "n.", [{"what": "a", "events": e, "s": s}])] for e, s in RUNS]
 
-    assert median_of(runs) == Section(
-        "t", "n. Median of 3 runs.", [{"what": "a", "events": 20, "s": 2.0}]
-    )
+    assert median_of(runs) == [
+        Section("t", "n. Median of 3 runs.", [{"what": "a", "events": 20, "s": 2.0}])
+    ]
 
 
 def test_the_pace_is_taken_between_the_first_and_the_last_record() -> None:
@@ -196,11 +257,14 @@ def identifiers_of(call: dict[str, Any]) -> list[str]:
 
 
 def run_benchmarks(folder: Path, *arguments: str) -> dict[str, Any]:
-    """What the command wrote, with a folder for its temporary files."""
-    temporary = folder / "temporary"
+    """The sections that the command kept by measurement, with a folder for its temporary files."""
+    from benchmarks.catalogue import MEASUREMENTS
+    from benchmarks.kept import read_kept
+
+    temporary, kept = folder / "temporary", folder / "kept"
     temporary.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments, "--json", str(folder / "measured.json")],
+        [sys.executable, "-m", "benchmarks", *arguments, "--keep", "--folder", str(kept)],
         cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         capture_output=True,
@@ -208,6 +272,7 @@ def run_benchmarks(folder: Path, *arguments: str) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    found: dict[str, Any] = json.loads((folder / "measured.json").read_text())
-    assert all(f"### {section['title']}" in done.stdout for section in found["sections"])
+    found = {name: each.sections for name, each in read_kept(kept, MEASUREMENTS).items()}
+    for sections in found.values():
+        assert all(f"### {section.title}" in done.stdout for section in sections)
     return found

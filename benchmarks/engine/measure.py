@@ -14,6 +14,8 @@ from benchmarks.engine.ours import OUTPUT, SOURCE, stage_of
 from benchmarks.engine.verdict import Said, judged
 from benchmarks.engine.worker import Told, environment_of
 from benchmarks.machine import ROOT
+from benchmarks.measurement import Measurement, Sizes
+from benchmarks.plots import Kind, Plot
 from benchmarks.progress import Pace, cost, records_read, watch
 from benchmarks.report import Row, Section
 from benchmarks.rig import Servers, installation, running, wait_until
@@ -63,12 +65,12 @@ def measure_engine(servers: Servers, *, events: int, run: int, only: Sequence[st
     )
 
 
-def measure_killed(servers: Servers, *, events: int, only: Sequence[str] = ()) -> Section:
+def measure_killed(servers: Servers, *, events: int, run: int, only: Sequence[str] = ()) -> Section:
     """Kill each in the middle (SIGKILL), start it again, and read what it said."""
 
     @cache
     def backlog(count: int) -> Backlog:
-        return _backlog(servers, f"killed-{count}", count)
+        return _backlog(servers, f"killed-{run}-{count}", count)
 
     return Section(
         "Engine, killed once",
@@ -208,3 +210,30 @@ def _backlog(servers: Servers, name: str, events: int) -> Backlog:
             client.flush()
     client.flush()
     return Backlog(settings, events, right_sums(events))
+
+
+MEASUREMENT: Final = Measurement(
+    "engine",
+    lambda run: [
+        measure_engine(run.servers(), events=run.sizes.events, run=run.number, only=run.sizes.only)
+    ],
+    plots=(
+        Plot(
+            name="engine",
+            section="Engine",
+            question="What does one state update cost, by engine?",
+            kind=Kind.STACKED,
+            x="what",
+            values=("CPU µs/event", "Kafka's µs"),
+            unit="CPU µs per event (logarithmic)",
+            log="y",
+        ),
+    ),
+)
+KILLED: Final = Measurement(
+    "engine-killed",
+    lambda run: [
+        measure_killed(run.servers(), events=run.sizes.events, run=run.number, only=run.sizes.only)
+    ],
+    usual=Sizes(events=10_000),
+)
