@@ -31,3 +31,17 @@ def usage(pid: int) -> Usage:
         raise ProcessLookupError(pid) from None
     user, system, pages = int(fields[11]), int(fields[12]), int(fields[21])
     return Usage((user + system) * _TICK_SECONDS, pages * _PAGE_BYTES)
+
+
+def peak_rss_bytes(pid: int) -> int:
+    """
+    The most that it ever had.
+
+    Raises:
+        ProcessLookupError: it has ended.
+    """
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except FileNotFoundError:
+        raise ProcessLookupError(pid) from None
+    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
