@@ -10,9 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from customeros.runtime.errors import PoisonRecord, Unavailable
-from customeros.schemas.codec import ASSIGNMENT, DEAD_LETTER, RESOLVED_EVENT
+from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE, DEAD_LETTER, RESOLVED_EVENT
+from customeros.schemas.customer import CustomerState
 from customeros.schemas.event import ResolvedEvent
 from customeros.schemas.topics import ASSIGNMENTS as ASSIGNMENTS_TOPIC
+from customeros.schemas.topics import CUSTOMER_STATE as STATES
 from customeros.schemas.topics import DEAD_LETTERS, RESOLVED
 from customeros.sinks.clickhouse.buffer import Buffer, letter_of, may_be_dead_lettered
 from customeros.sinks.clickhouse.inserts import Pending, block_token, insert_what_fits
@@ -96,6 +98,38 @@ def test_events_wait_until_the_assignments_that_they_need_are_in() -> None:
 
     buffer.write(AssignmentsAway())
     assert inserted == [ASSIGNMENTS, EVENTS]
+
+
+def a_state(offset: int, *, version: int = 0, name: str = "c", garbage: bool = False) -> Record:
+    state = CustomerState(workspace="shop", customer_id=name, version=version or NOON + offset)
+    value = CUSTOMER_STATE.encode(state) + (b"garbage" if garbage else b"")
+    return Record(STATES, 0, offset, f"shop/{name}".encode(), value, NOON + offset)
+
+
+def test_of_the_states_that_wait_together_the_newest_is_inserted() -> None:
+    """By version, whatever came last; a tombstone is as old as itself."""
+    buffer, target = Buffer(), FakeTarget()
+    for record in (a_state(0), a_state(1, name="d"), a_state(2), a_state(3, version=NOON + 1)):
+        buffer.add(record)
+    buffer.add(a_state(4, name="gone"))
+    buffer.add(a_state(5, name="gone")._replace(value=None))
+
+    buffer.write(target)
+
+    assert sorted(target.inserted) == [1, 2, 5]
+    assert buffer.take() == ({}, {(STATES, 0): 6})
+
+
+def test_a_state_that_cannot_be_read_does_not_hide_the_one_before() -> None:
+    buffer, target = Buffer(), FakeTarget()
+    for record in (a_state(0), a_state(1), a_state(2, garbage=True)):
+        buffer.add(record)
+
+    buffer.write(target)
+
+    given_up, _ = buffer.take()
+    assert target.inserted == [1]
+    assert [record.offset for record in given_up] == [2]
 
 
 def test_refused_and_unreadable_records_are_given_up_and_passed() -> None:

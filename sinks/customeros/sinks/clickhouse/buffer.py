@@ -11,15 +11,19 @@ from customeros.runtime import stream
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.stream import Output
 from customeros.schemas.codec import Undecodable
-from customeros.schemas.topics import DEAD_LETTERS, Topic
+from customeros.schemas.topics import ACCOUNT_STATE, CUSTOMER_STATE, DEAD_LETTERS, Topic
 from customeros.sinks.clickhouse.inserts import Pending, Target, insert_what_fits
 from customeros.sinks.clickhouse.record import Record
 from customeros.sinks.clickhouse.rows import rows_of
+from customeros.sinks.clickhouse.states import version_of
 from customeros.sinks.clickhouse.tables import TABLES, WAVES, Table
 
 STAGE: Final = "sink"
 
 Place = tuple[Topic, int]
+
+# Their records replace one another; of those that wait together only the newest has to be read.
+_STATES: Final = frozenset({CUSTOMER_STATE, ACCOUNT_STATE})
 
 
 class Buffer:
@@ -34,6 +38,7 @@ class Buffer:
 
     def __init__(self) -> None:
         self._waiting: dict[Table, list[Pending]] = {table: [] for table in TABLES}
+        self._states: dict[tuple[Place, bytes], list[Record]] = {}
         self._refused: dict[Record, str] = {}
         self._positions: dict[Place, int] = {}
         self.records: Counter[Topic] = Counter()
@@ -41,12 +46,12 @@ class Buffer:
 
     def add(self, record: Record) -> None:
         """Take *record*; one that cannot be read becomes a dead letter at the next `take`."""
-        try:
-            for table, row in rows_of(record):
-                self._waiting[table].append(Pending(row, record))
-        except Undecodable:
-            self._refused[record] = "undecodable"
-        self._positions[record.topic, record.partition] = record.offset + 1
+        place = _place(record)
+        if record.topic in _STATES:
+            self._states.setdefault((place, record.key), []).append(record)
+        else:
+            self._read(record)
+        self._positions[place] = record.offset + 1
         self.records[record.topic] += 1
         self.bytes += len(record.value or b"")
 
@@ -59,6 +64,7 @@ class Buffer:
         gone = set(places)
         for table, rows in self._waiting.items():
             self._waiting[table] = [p for p in rows if _place(p.record) not in gone]
+        self._states = {at: states for at, states in self._states.items() if at[0] not in gone}
         self._refused = {r: why for r, why in self._refused.items() if _place(r) not in gone}
         self._positions = {p: offset for p, offset in self._positions.items() if p not in gone}
 
@@ -69,12 +75,32 @@ class Buffer:
         Raises:
             Unavailable: what was not inserted stays here.
         """
+        for states in self._states.values():
+            self._read_newest(states)
+        self._states.clear()
         written: dict[Table, int] = {}
         for tables in WAVES:
             due = [table for table in tables if self._waiting[table]]
             if due:
                 written |= self._write_beside(target, due)
         return written
+
+    def _read(self, record: Record) -> bool:
+        """Make rows of *record*; whether it could be read."""
+        try:
+            rows = [*rows_of(record)]
+        except Undecodable:
+            self._refused[record] = "undecodable"
+            return False
+        for table, row in rows:
+            self._waiting[table].append(Pending(row, record))
+        return True
+
+    def _read_newest(self, states: list[Record]) -> None:
+        """Of one customer or organisation: the newest that can be read says all."""
+        if len(states) > 1:
+            states = sorted(reversed(states), key=version_of, reverse=True)
+        any(map(self._read, states))
 
     def _write_beside(self, target: Target, tables: Sequence[Table]) -> dict[Table, int]:
         """Insert into all of *tables* at once: an insert mostly waits for the disk."""

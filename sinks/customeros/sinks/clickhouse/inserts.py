@@ -212,15 +212,16 @@ def block_token(table: Table, rows: Sequence[Pending]) -> str:
     The name of the block that *rows* are: of which records, by partition from which to which.
 
     Rows are functions of their records, so equal names have equal rows, whichever process sends
-    them; the server drops a block that it has, before FINAL has to. A record's time is part of
-    its name, so a topic made anew is not taken for the old one.
+    them; the server drops a block that it has, before FINAL has to. States that a newer one
+    replaces leave no doubt either: the newer one is in the block too, so it is in the range. A
+    record's time is part of its name, so a topic made anew is not taken for the old one.
     """
     ranges: dict[tuple[str, int], tuple[tuple[int, int], tuple[int, int], int]] = {}
     for _, record in rows:
         place = record.topic.name, record.partition
         this = record.offset, record.timestamp
-        first, _last, count = ranges.get(place, (this, this, 0))
-        ranges[place] = first, this, count + 1
+        first, last, count = ranges.get(place, (this, this, 0))
+        ranges[place] = min(first, this), max(last, this), count + 1
     name = f"{_ROWS_VERSION} {table.name} {sorted(ranges.items())}"
     return hashlib.sha256(name.encode()).hexdigest()[:32]
 

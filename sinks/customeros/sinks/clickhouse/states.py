@@ -8,13 +8,33 @@ from typing import Final
 import msgspec
 
 from customeros.schemas.account import AccountState, AccountStatus
-from customeros.schemas.codec import ACCOUNT_STATE, CUSTOMER_STATE
+from customeros.schemas.codec import ACCOUNT_STATE, CUSTOMER_STATE, HEADER_BYTES
+from customeros.schemas.compiled import read_long
 from customeros.schemas.customer import CurrencyTotals, CustomerState, Metrics, Trait
 from customeros.sinks.clickhouse.json_text import json_object, plain
 from customeros.sinks.clickhouse.record import Record, Row, name_in
 from customeros.sinks.clickhouse.tables import ACCOUNTS, CUSTOMERS, IDENTIFIERS, Table
 
 DELETED: Final = "deleted"
+_UNREADABLE: Final = -1
+
+
+def version_of(record: Record) -> int:
+    """
+    How new the state is, without reading more than the beginning; a tombstone's is its time.
+
+    Bytes that are no state are older than any.
+    """
+    if record.value is None:
+        return record.timestamp
+    try:
+        at = HEADER_BYTES
+        for _ in ("workspace", "name"):
+            size, at = read_long(record.value, at)
+            at += size
+        return read_long(record.value, at)[0]
+    except (IndexError, ValueError):
+        return _UNREADABLE
 
 
 def customer_rows(record: Record) -> Iterator[tuple[Table, Row]]:
