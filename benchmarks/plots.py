@@ -175,7 +175,9 @@ def _bars(picture: Picture, axes: Axes, plot: Plot, series: Series) -> None:
         axes.set_xlim(0, max(*ends.values(), plot.aim or 0.0) * 1.12 or 1.0)
     axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     if plot.aim is not None:
-        axes.axvline(plot.aim, color=_INK, linestyle=":", zorder=8, label=f"aim: {text_of(plot.aim)}")
+        axes.axvline(
+            plot.aim, color=_INK, linestyle=":", zorder=8, label=f"aim: {text_of(plot.aim)}"
+        )
     _legend(picture, axes, len(series), plot.aim)
 
 

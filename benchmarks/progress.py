@@ -17,6 +17,7 @@ from customeros.runtime.settings import LOOPBACK
 
 # A look costs the watched process 1 to 3 ms of CPU: about 1 %.
 _LOOK_SECONDS: Final = 0.2
+_SERVERS: Final = {"kafka": "Kafka's µs", "clickhouse": "ClickHouse's µs"}
 _ASK_SECONDS: Final = 0.1
 # Longer than what a stage does between two batches of a backlog.
 _QUIET_SECONDS: Final = 1.5
@@ -46,24 +47,19 @@ class Pace(NamedTuple):
     first: Look
     last: Look
 
-    def rows(self, what: str, events: int) -> list[Row]:
+    def row(self, what: str, events: int) -> Row:
         """The process's figures for each of *events*, and the servers' in the same interval."""
         seconds = (self.last.at - self.first.at) / self.share
-        own, *servers = self.last.usages
-        return [
-            {
-                "what": what,
-                "events": events,
-                "records": self.records,
-                "seconds": seconds,
-                "events/s": events / seconds,
-                **self._cost(own, events),
-            },
-            *({"what": f"· {name}", **self._cost(name, events)} for name in servers),
-        ]
-
-    def _cost(self, name: str, events: int) -> Row:
-        return cost(self.first.usages[name], self.last.usages[name], events * self.share)
+        own, *_ = self.last.usages
+        return {
+            "what": what,
+            "events": events,
+            "records": self.records,
+            "seconds": seconds,
+            "events/s": events / seconds,
+            **cost(self.first.usages[own], self.last.usages[own], events * self.share),
+            **servers_cost(self.first.usages, self.last.usages, events * self.share),
+        }
 
 
 def cost(before: Usage, after: Usage, events: float) -> Row:
@@ -71,6 +67,17 @@ def cost(before: Usage, after: Usage, events: float) -> Row:
     return {
         "CPU µs/event": (after.cpu_seconds - before.cpu_seconds) / events * 1e6,
         "RSS MB": round(after.rss_bytes / 1e6),
+    }
+
+
+def servers_cost(
+    before: Mapping[str, Usage], after: Mapping[str, Usage], events: float
+) -> dict[str, float]:
+    """CPU that the servers used for each event, of those that were looked at."""
+    return {
+        column: (after[name].cpu_seconds - before[name].cpu_seconds) / events * 1e6
+        for name, column in _SERVERS.items()
+        if name in after
     }
 
 

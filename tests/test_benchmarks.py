@@ -97,11 +97,11 @@ def test_every_measurement_has_its_place_in_the_documentation() -> None:
 def test_a_document_changes_only_where_something_was_measured() -> None:
     from benchmarks.kept import Kept, document
     from benchmarks.measurement import Measurement
-    from benchmarks.report import Section
+    from benchmarks.report import Row, Section
 
     end = "<!-- /measured -->\n"
     text = f"a\n\n<!-- measured: one -->\n{end}\n<!-- measured: two -->\n\nold\n\n{end}\nb\n"
-    facts = {"command": "c", "commit": "1", "date": "2026", "cpus": 2, "model": "m"}
+    facts: Row = {"command": "c", "commit": "1", "date": "2026", "cpus": 2, "model": "m"}
     kept = Kept({**facts, "memory_mb": 2048, "load_1m": 0.5}, [Section("T", "n.", [{"w": "a"}])])
     measurements = [Measurement(name, lambda _: ()) for name in ("one", "two")]
 
@@ -117,8 +117,13 @@ def test_a_document_changes_only_where_something_was_measured() -> None:
 
 def test_a_plot_shows_the_rows_that_have_its_numbers() -> None:
     from benchmarks.plots import Kind, Plot, series_of, svg
+    from benchmarks.report import Row
 
-    rows = [{"n": 1, "of": "a", "µs": 2.0}, {"n": 10, "of": "b", "µs": 3}, {"n": 5, "note": "none"}]
+    rows: list[Row] = [
+        {"n": 1, "of": "a", "µs": 2.0},
+        {"n": 10, "of": "b", "µs": 3},
+        {"n": 5, "note": "none"},
+    ]
     for kind in Kind:
         by = Plot("p", "T", "Which?", kind, "n", ("µs",), "µs per event", by="of", aim=1.0)
         assert series_of(by, rows) == {"a": {1: 2.0}, "b": {10: 3}}
@@ -186,7 +191,7 @@ def test_the_pace_is_taken_between_the_first_and_the_last_record() -> None:
         )
     ]
 
-    (row,) = pace_of(looks).rows("work", 500)
+    row = pace_of(looks).row("work", 500)
 
     assert row["seconds"] == pytest.approx(2.0 / 0.8)
     assert row["events/s"] == pytest.approx(200)
