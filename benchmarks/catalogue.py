@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import latency, lines, organisation, recovery, stages, supernode, whole
+from benchmarks import latency, lines, organisation, overload, recovery, stages, supernode, whole
 from benchmarks.engine import measure as engine
 from benchmarks.measurement import Measurement
 
@@ -14,6 +14,7 @@ MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     stages.MEASUREMENT,
     engine.MEASUREMENT,
     engine.KILLED,
+    overload.MEASUREMENT,
     recovery.MEASUREMENT,
     supernode.MEASUREMENT,
     organisation.MEASUREMENT,
