@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from customeros.connectors.publisher import Allowance, KafkaPublisher
+from customeros.connectors.publisher import KafkaPublisher
+from customeros.connectors.room import Allowance
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import LOOPBACK, Settings
 from customeros.runtime.topics import ensure_topics

@@ -10,7 +10,7 @@ import pytest
 
 from customeros.connectors import requests, server
 from customeros.connectors.collector import browser_settings
-from customeros.connectors.publisher import Allowance, Overloaded
+from customeros.connectors.room import Allowance, Overloaded
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import LOOPBACK
 from support.collecting import RememberingPublisher, Reply, a_collector, ask, serving

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from customeros.connectors.publisher import Allowance, KafkaPublisher, Overloaded
+from customeros.connectors.publisher import KafkaPublisher
+from customeros.connectors.room import Allowance, Overloaded
 from customeros.runtime.settings import LOOPBACK
 from support.collecting import kafka_settings
 from support.ports import free_port

@@ -9,8 +9,9 @@ from typing import Final, assert_never
 
 from customeros.connectors import answers
 from customeros.connectors.answers import Answer, Headers, refusal
-from customeros.connectors.publisher import Allowance, Overloaded, Publisher, Record
+from customeros.connectors.publisher import Publisher, Record
 from customeros.connectors.requests import Body, Receive, Refused, basic_user
+from customeros.connectors.room import Allowance, Overloaded
 from customeros.connectors.segment import (
     CALL_TYPES,
     Batch,
@@ -82,17 +83,25 @@ class Accepting:
         return answers.ACCEPTED
 
     async def _take_in(self, path: str, asked: Headers, receive: Receive) -> list[Outcome]:
-        if not self._publisher.ready:
-            raise Unavailable("kafka")
+        self._check_room()
         write_key = basic_user(asked)
         if write_key is not None and self._config.source_by_write_key(write_key) is None:
             raise Refused(answers.UNKNOWN_WRITE_KEY)
         with Body(self._allowance) as body:
             kind = ENDPOINTS[path]
             read = read_batch if kind is None else read_call
-            outcomes = self._interpret(read(await body.read(receive)), write_key, kind)
+            said = await body.read(receive)
+            # Once more: others came meanwhile, and this is where a request begins to cost.
+            self._check_room()
+            outcomes = self._interpret(read(said), write_key, kind)
             await self._publisher.publish([self._record(outcome) for outcome in outcomes])
         return outcomes
+
+    def _check_room(self) -> None:
+        if not self._publisher.ready:
+            raise Unavailable("kafka")
+        if self._publisher.congested:
+            raise Overloaded
 
     def _interpret(self, batch: Batch, write_key: str | None, kind: str | None) -> list[Outcome]:
         said = write_key or batch.write_key

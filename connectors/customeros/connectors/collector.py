@@ -15,8 +15,9 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from customeros.connectors import answers
 from customeros.connectors.accepting import ENDPOINTS, Accepting
 from customeros.connectors.answers import Answer, headers_of, preflight_headers
-from customeros.connectors.publisher import Allowance, KafkaPublisher, Publisher
+from customeros.connectors.publisher import KafkaPublisher, Publisher
 from customeros.connectors.requests import Gone, Receive
+from customeros.connectors.room import Allowance
 from customeros.connectors.segment.calls import STAGE
 from customeros.connectors.server import serve
 from customeros.runtime import metrics

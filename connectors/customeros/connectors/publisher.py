@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from customeros.connectors.room import Allowance, Overloaded, Window
 from customeros.runtime import metrics
 from customeros.runtime.clients import producer
 from customeros.runtime.errors import Unavailable
@@ -39,18 +40,16 @@ class Record(NamedTuple):
     value: bytes
 
 
-class Overloaded(Exception):
-    """More is under way than may be; the client is to come back in `retry_after` seconds."""
-
-    retry_after: Final = 1
-
-
 class Publisher(Protocol):
     """Where a request's records go."""
 
     @property
     def ready(self) -> bool:
         """Whether the broker answers, as far as is known."""
+
+    @property
+    def congested(self) -> bool:
+        """Whether as much is under way as is acknowledged in good time; more would only wait."""
 
     async def start(self) -> None:
         """Begin; returns at once, whether the broker is there or not."""
@@ -66,33 +65,6 @@ class Publisher(Protocol):
             Unavailable: it has not, or did not say so in time; some may arrive nevertheless.
             Overloaded: there is no room; likewise.
         """
-
-
-class Allowance:
-    """How many bytes may be under way at once; taken from one thread, given back from any."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._taken = 0
-        self._lock = threading.Lock()
-
-    @property
-    def taken(self) -> int:
-        return self._taken
-
-    def take(self, size: int) -> None:
-        """
-        Raises:
-            Overloaded: so much is not left.
-        """
-        with self._lock:
-            if self._taken + size > self._limit:
-                raise Overloaded
-            self._taken += size
-
-    def give_back(self, size: int) -> None:
-        with self._lock:
-            self._taken -= size
 
 
 class _Delivery:
@@ -129,6 +101,7 @@ class KafkaPublisher:
     def __init__(self, settings: Settings, allowance: Allowance) -> None:
         self._settings = settings
         self._allowance = allowance
+        self._window = Window(settings.collector.max_inflight_mb << 20)
         self._ack_seconds = settings.collector.ack_seconds
         self._topics = {prefixed(settings, topic) for topic in (*EVENTS.values(), DEAD_LETTERS)}
         self._told_missing = False
@@ -143,6 +116,10 @@ class KafkaPublisher:
     @property
     def ready(self) -> bool:
         return self._closed_circuit
+
+    @property
+    def congested(self) -> bool:
+        return self._window.full
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -160,6 +137,8 @@ class KafkaPublisher:
             return
         size = sum(len(r.key) + len(r.value) + _OVERHEAD_BYTES for r in records)
         self._allowance.take(size)
+        self._window.take(size)
+        began = self._loop.time()
         answer: asyncio.Future[None] = self._loop.create_future()
         self._waiting.add(answer)
         try:
@@ -167,9 +146,13 @@ class KafkaPublisher:
             async with asyncio.timeout(self._ack_seconds):
                 await answer
         except TimeoutError:
-            self._open("no acknowledgement in time")
-            raise Unavailable("kafka") from None
+            # On a busy machine it may be there, and this task not have had its turn.
+            if not _acknowledged(answer):
+                self._open("no acknowledgement in time")
+                raise Unavailable("kafka") from None
         finally:
+            ended = self._loop.time()
+            self._window.give_back(size, at=ended, seconds=ended - began)
             self._waiting.discard(answer)
             answer.cancel()
 
@@ -264,6 +247,10 @@ class KafkaPublisher:
             "error_cb": self._errors,
         }
         return producer(self._settings, **overrides)
+
+
+def _acknowledged(answer: asyncio.Future[None]) -> bool:
+    return answer.done() and not answer.cancelled() and answer.exception() is None
 
 
 def _settle(answer: asyncio.Future[None], acknowledged: bool) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final
 
 from customeros.connectors.answers import BROKEN_GZIP, TOO_LARGE, TOO_SLOW, Answer
-from customeros.connectors.publisher import Allowance
+from customeros.connectors.room import Allowance
 from customeros.connectors.segment.body import MAX_BODY_BYTES
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
