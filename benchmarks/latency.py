@@ -1,181 +1,257 @@
-"""How long until an accepted event can be asked for? At a light and steady load."""
+"""How long until an event that came can be asked for, and by how much the load matters?"""
 
 from __future__ import annotations
 
-import threading
+import queue
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from itertools import islice
-from statistics import median, quantiles
-from typing import Final
+from statistics import quantiles
+from typing import Final, NamedTuple
 
-from clickhouse_connect.driver.client import Client
-from confluent_kafka import OFFSET_END, Consumer, TopicPartition
-
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, Sizes
+from benchmarks.plots import Kind, Plot
 from benchmarks.report import Row, Section
-from benchmarks.rig import Servers, installation, running_all, tracking_client, wait_until
-from benchmarks.traffic import traffic
-from benchmarks.whole import wait_until_opened
+from benchmarks.rig import Servers, installation, running_all, tracking_client
+from benchmarks.traffic import Call, traffic
+from benchmarks.usage import usage
+from benchmarks.watching import (
+    Watcher,
+    in_api,
+    in_clickhouse,
+    in_states,
+    path_of,
+    probe_id,
+    states_from_now_on,
+)
+from benchmarks.whole import PROCESSES, pids_of, sustained, wait_until_opened
+from customeros.connectors.tracking import TrackingClient
 from customeros.runtime.clickhouse import connect
-from customeros.runtime.clients import consumer
 from customeros.runtime.settings import Settings
-from customeros.runtime.topics import prefixed
-from customeros.schemas.codec import CUSTOMER_STATE as CUSTOMER_STATE_CODEC
-from customeros.schemas.topics import CUSTOMER_STATE
 
 _SEED: Final = 6
-_RATE: Final = 100
-_WARM_UP_EVENTS: Final = 300
-_ASK_SECONDS: Final = 0.01
+_LOADS_PERCENT: Final = (10, 50, 80)
+# As SDKs send by default; more connections than calls that are under way at once.
+_BATCH: Final = 20
+_CONNECTIONS: Final = 16
+_PROBES_PER_SECOND: Final = 20
+_LOOK_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 60.0
+_PLACES: Final = ("accepted", "in customer-state", "in ClickHouse", "in the API")
 
 Moments = dict[str, float]
 
 
-class _Seen:
-    """When each event was first seen somewhere; its thread looks until it is stopped."""
-
-    def __init__(self, look: Callable[[], Iterable[str]]) -> None:
-        self.moments: Moments = {}
-        self.failure: BaseException | None = None
-        self._look = look
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> _Seen:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def has(self, event_ids: Iterable[str]) -> bool:
-        """Whether it has seen all; raises what made it stop looking."""
-        if self.failure is not None:
-            raise self.failure
-        return all(event_id in self.moments for event_id in event_ids)
-
-    def _run(self) -> None:
-        try:
-            while not self._stop.is_set():
-                found = self._look()
-                now = time.monotonic()
-                for event_id in found:
-                    self.moments.setdefault(event_id, now)
-        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
-            self.failure = error
-
-
-class _Asking:
+class _Load(NamedTuple):
     """
-    Asks ClickHouse for those that are on their way, again and again.
+    What one load brought.
 
-    Of the table under the view `events`: what is in one can be seen in the other, and the view's
-    join would cost as much CPU as all the rest.
+    Args:
+        rate: events/s.
+        took: ms from when each probe was due, by place; those never seen count until given up.
+        unseen: how many these are, by place.
+        cpu: µs per event, by process.
     """
 
-    def __init__(self, client: Client, sent: Mapping[str, object]) -> None:
-        self.asked_at: list[float] = []
-        self._client = client
-        self._sent = sent
-        self._seen: set[str] = set()
-
-    def look(self) -> Iterable[str]:
-        """Those among the ones sent that can be seen now and could not before."""
-        if self.asked_at:
-            time.sleep(max(0.0, self.asked_at[-1] + _ASK_SECONDS - time.monotonic()))
-        self.asked_at.append(time.monotonic())
-        pending = [event_id for event_id in list(self._sent) if event_id not in self._seen]
-        if not pending:
-            return ()
-        ids = ", ".join(f"'{event_id}'" for event_id in pending)
-        sql = f"SELECT event_id FROM events_log WHERE event_id IN ({ids})"  # noqa: S608 - our own ids
-        found = [str(row[0]) for row in self._client.query(sql).result_rows]
-        self._seen.update(found)
-        return found
-
-    def steps(self) -> list[float]:
-        """Seconds from one question to the next."""
-        return [b - a for a, b in zip(self.asked_at, self.asked_at[1:], strict=False)]
+    rate: float
+    took: Mapping[str, Sequence[float]]
+    unseen: Mapping[str, int]
+    cpu: Mapping[str, float]
 
 
-def measure_latency(servers: Servers, *, seconds: float, run: int) -> Section:
-    """Single calls at a fixed rate over one connection, each due at its own time."""
+def measure_latency(
+    servers: Servers, *, seconds: float, events: int, rate: float, run: int
+) -> list[Section]:
+    """
+    Batches that are due at fixed times, whatever became of the ones before.
+
+    Args:
+        seconds: of each load, after half as many without a question.
+        events: to find the sustainable rate with, where *rate* (events/s) is 0.
+    """
     settings = installation(servers, f"latency-{run}")
     stream = traffic(_SEED, now=True)
-    with (
-        running_all(settings) as processes,
-        connect(settings, settings.clickhouse.database) as client,
-        tracking_client(settings, batch=1) as tracking,
-    ):
+    with running_all(settings) as processes:
         wait_until_opened(settings, processes)
-        begun: Moments = {}
-        accepted: Moments = {}
-        states = _at_end(settings)
-        asking = _Asking(client, begun)
-        with _Seen(asking.look) as in_clickhouse, _Seen(lambda: _poll(states)) as in_state:
-            count = _WARM_UP_EVENTS + round(seconds * _RATE)
-            start = time.monotonic()
-            for number, call in enumerate(islice(stream, count)):
-                time.sleep(max(0.0, start + number / _RATE - time.monotonic()))
-                event_id = str(call["messageId"])
-                begun[event_id] = time.monotonic()
-                tracking.send(call)
-                accepted[event_id] = time.monotonic()
-            for seen, where in ((in_clickhouse, "ClickHouse"), (in_state, "customer-state")):
-                wait_until(
-                    lambda seen=seen: seen.has(accepted),  # type: ignore[misc]
-                    seconds=_PATIENCE_SECONDS,
-                    what=f"all events are in {where}",
-                )
-        states.close()
-    measured = list(accepted)[_WARM_UP_EVENTS:]
-    step = median(asking.steps()) * 1000
-    return Section(
-        "Latency",
-        f"Single calls at {_RATE} events/s for {seconds:g} s. ClickHouse is asked every "
-        f"{step:.0f} ms (median), which is part of the load and of the figure; customer-state is "
-        "read by a consumer of its own.",
-        [
-            _row("request → accepted (HTTP 200)", begun, accepted, measured),
-            _row("accepted → in ClickHouse (SELECT)", accepted, in_clickhouse.moments, measured),
-            _row("accepted → in customer-state", accepted, in_state.moments, measured),
-        ],
+        pids = pids_of(servers, processes)
+        rate = rate or sustained(settings, list(islice(stream, events)))
+        loads = {
+            percent: _load(
+                settings,
+                stream,
+                pids,
+                rate=rate * percent / 100,
+                seconds=seconds,
+                first_probe=percent * 1_000_000,
+            )
+            for percent in _LOADS_PERCENT
+        }
+    return [
+        Section(
+            "Latency",
+            f"Since each batch of {_BATCH} was due, at shares of {rate:,.0f} events/s, which the "
+            f"same machine sustained; {seconds:g} s each. {_PROBES_PER_SECOND} events a second are "
+            f"looked for: by a reader of customer-state, by a SELECT and by a GET of the customer, "
+            f"every {_LOOK_SECONDS * 1000:g} ms or as often as there is an answer, which is part "
+            "of the figure.",
+            [_row(place, percent, load) for place in _PLACES for percent, load in loads.items()],
+        ),
+        Section(
+            "CPU by load",
+            "CPU µs per event at these loads, while nobody asks.",
+            [
+                {"load": f"{percent} %", "events/s": load.rate, **load.cpu}
+                for percent, load in loads.items()
+            ],
+        ),
+    ]
+
+
+def _load(
+    settings: Settings,
+    stream: Iterator[Call],
+    pids: Mapping[str, int],
+    *,
+    rate: float,
+    seconds: float,
+    first_probe: int,
+) -> _Load:
+    probes: dict[str, str] = {}
+    due: Moments = {}
+    batches_per_second = rate / _BATCH
+    quiet = max(2, round(seconds / 2 * batches_per_second))
+    every = max(1, round(batches_per_second / _PROBES_PER_SECOND))
+    with ExitStack() as stack:
+        client = stack.enter_context(connect(settings, settings.clickhouse.database))
+        states = states_from_now_on(settings)
+        stack.callback(states.close)
+        watchers = {
+            place: stack.enter_context(Watcher(probes, look, seconds=pause))
+            for place, look, pause in (
+                ("in customer-state", in_states(states), 0.0),
+                ("in ClickHouse", in_clickhouse(client), _LOOK_SECONDS),
+                ("in the API", in_api(settings, probes), _LOOK_SECONDS),
+            )
+        }
+        sending = stack.enter_context(_Sending(settings))
+        used: list[tuple[float, dict[str, float]]] = []
+        began = time.monotonic()
+        for number in range(quiet + max(every, round(seconds * batches_per_second))):
+            due_at = began + number / batches_per_second
+            time.sleep(max(0.0, due_at - time.monotonic()))
+            if number in (quiet // 2, quiet):
+                used.append((time.monotonic(), _cpu_seconds(pids)))
+            calls = [dict(call) for call in islice(stream, _BATCH)]
+            probe = None
+            if number >= quiet and number % every == 0:
+                probe = calls[0]["messageId"] = probe_id(first_probe + len(probes))
+                due[probe] = due_at
+                probes[probe] = path_of(calls[0])
+            sending.send(calls, probe)
+        seen = {"accepted": sending.finish()}
+        give_up_at = time.monotonic() + _PATIENCE_SECONDS
+        while any(each.pending() for each in watchers.values()) and time.monotonic() < give_up_at:
+            time.sleep(_LOOK_SECONDS)
+        now = time.monotonic()
+        seen |= {place: dict(each.moments) for place, each in watchers.items()}
+    (since, before), (until, after) = used
+    events = rate * (until - since)
+    return _Load(
+        rate,
+        {p: [(seen[p].get(probe, now) - due[probe]) * 1000 for probe in due] for p in _PLACES},
+        {place: len(due.keys() - seen[place].keys()) for place in _PLACES},
+        {name: (after[name] - before[name]) / events * 1e6 for name in pids},
     )
 
 
-def _at_end(settings: Settings) -> Consumer:
-    """A consumer of the customer states that are written from now on."""
-    reader = consumer(settings, None, **{"fetch.wait.max.ms": 10})
-    topic = prefixed(settings, CUSTOMER_STATE)
-    numbers = range(settings.kafka.partitions)
-    reader.assign([TopicPartition(topic, number, OFFSET_END) for number in numbers])
-    return reader
+class _Sending:
+    """Batches over connections of their own, none of which waits for another."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._clients: queue.SimpleQueue[TrackingClient] = queue.SimpleQueue()
+        for _ in range(_CONNECTIONS):
+            self._clients.put(tracking_client(settings, batch=_BATCH))
+        self._pool = ThreadPoolExecutor(_CONNECTIONS)
+        self._sent: list[Future[None]] = []
+        self._accepted: Moments = {}
+
+    def __enter__(self) -> _Sending:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._pool.shutdown()
+        while not self._clients.empty():
+            self._clients.get().close()
+
+    def send(self, calls: Sequence[Call], probe: str | None) -> None:
+        """Returns at once."""
+        self._sent.append(self._pool.submit(self._send, calls, probe))
+
+    def finish(self) -> Moments:
+        """When each probe's batch was accepted; raises what sending raised."""
+        for sent in self._sent:
+            sent.result()
+        return self._accepted
+
+    def _send(self, calls: Sequence[Call], probe: str | None) -> None:
+        client = self._clients.get()
+        client.send_all(calls)
+        if probe:
+            self._accepted[probe] = time.monotonic()
+        self._clients.put(client)
 
 
-def _poll(states: Consumer) -> list[str]:
-    message = states.poll(0.1)
-    value = None if message is None or message.error() else message.value()
-    if value is None:
-        return []
-    return [entry.event_id for entry in CUSTOMER_STATE_CODEC.decode(value).timeline]
+def _cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
+    return {name: usage(pid).cpu_seconds for name, pid in pids.items()}
 
 
-def _row(what: str, since: Moments, until: Moments, event_ids: Iterable[str]) -> Row:
-    took = sorted((until[event_id] - since[event_id]) * 1000 for event_id in event_ids)
-    cuts = quantiles(took, n=100, method="inclusive")
-    return {
-        "what": what,
-        "events": len(took),
+def _row(place: str, percent: int, load: _Load) -> Row:
+    took = sorted(load.took[place])
+    cuts = quantiles(took, n=100, method="inclusive") if len(took) > 1 else took * 99
+    row: Row = {
+        "what": f"{place}, {percent} %",
+        "events/s": load.rate,
+        "probes": len(took),
         "p50 ms": cuts[49],
+        "p95 ms": cuts[94],
         "p99 ms": cuts[98],
         "max ms": took[-1],
     }
+    return {**row, "unseen": load.unseen[place]} if load.unseen[place] else row
 
 
 MEASUREMENT: Final = Measurement(
     "latency",
-    lambda run: [measure_latency(run.servers(), seconds=run.sizes.seconds, run=run.number)],
+    lambda run: measure_latency(
+        run.servers(),
+        seconds=run.sizes.seconds,
+        events=run.sizes.events,
+        rate=run.sizes.rate,
+        run=run.number,
+    ),
+    usual=Sizes(events=40_000, seconds=30),
+    quick=Sizes(events=500, seconds=1),
+    plots=(
+        Plot(
+            name="latency",
+            section="Latency",
+            question="How soon can an event be asked for, at 10, 50 and 80 % of what is sustained?",
+            kind=Kind.NESTED,
+            x="what",
+            values=("p50 ms", "p95 ms", "p99 ms"),
+            unit="ms since it was due to be sent",
+            aim=1_000,
+        ),
+        Plot(
+            name="cpu-by-load",
+            section="CPU by load",
+            question="Does an event cost more where there are few?",
+            kind=Kind.STACKED,
+            x="load",
+            values=PROCESSES,
+            unit="CPU µs per event",
+        ),
+    ),
 )

@@ -213,7 +213,7 @@ def _lines(axes: Axes, plot: Plot, series: Series) -> None:
 def _legend(picture: Picture, axes: Axes, series: int, aim: float | None) -> None:
     if series > 1 or aim is not None:
         handles, labels = axes.get_legend_handles_labels()
-        picture.legend(handles, labels, loc="outside lower left", ncols=4, fontsize=9)
+        picture.legend(handles, labels, loc="outside lower left", ncols=5, fontsize=9)
 
 
 def _label(axes: Axes, text: str, at: float, row: float) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, TypeVar
 
+import msgspec
+
 _T = TypeVar("_T")
 Call = dict[str, Any]
 
@@ -73,6 +75,28 @@ def traffic(seed: int, *, name: str = "b", now: bool = False) -> Iterator[Call]:
             },
         }
         number += 1
+
+
+def mix_of(calls: Sequence[Call]) -> dict[str, float]:
+    """
+    What such calls are like.
+
+    Identifiers and log-ins are new when they are first named in *calls*; a log-in of a user who
+    has logged in before comes from a further device, which merges two customers.
+    """
+    named = {name for call in calls for name in identifiers_of(call)}
+    users = [call["userId"] for call in calls if "email" in call.get("traits", {})]
+    return {
+        "bytes": sum(len(msgspec.json.encode(call)) for call in calls) / len(calls),
+        "new identifiers %": 100 * len(named) / len(calls),
+        "merges %": 100 * (len(users) - len({*users})) / len(calls),
+    }
+
+
+def identifiers_of(call: Call) -> list[str]:
+    """Those by which *call* says who did it."""
+    found = (call.get("userId"), call.get("anonymousId"), call.get("traits", {}).get("email"))
+    return [name for name in found if name]
 
 
 class _People:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -12,6 +12,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from benchmarks.measurement import Measurement
+from benchmarks.plots import Kind, Plot
 from benchmarks.progress import cost, partitions_owned
 from benchmarks.report import Row, Section
 from benchmarks.rig import (
@@ -23,8 +24,8 @@ from benchmarks.rig import (
     send_all,
     wait_until,
 )
-from benchmarks.traffic import traffic
-from benchmarks.usage import Usage, usage
+from benchmarks.traffic import Call, mix_of, traffic
+from benchmarks.usage import Usage, peak_rss_bytes, usage
 from customeros.ops.demo.checks import stored_counts
 from customeros.ops.lag import READS
 from customeros.ops.stages import STAGES
@@ -35,11 +36,18 @@ _T = TypeVar("_T")
 
 _SEED: Final = 4
 _WARM_UP_EVENTS: Final = 200
+_BATCH: Final = 100
+_CONNECTIONS: Final = 4
+_SUMMED: Final = ("CPU µs/event", "RSS MB", "peak RSS MB")
+PROCESSES: Final = (
+    *("collector", "resolve", "graph", "state", "sink-clickhouse", "api"),
+    *("kafka", "clickhouse", "client"),
+)
 _PATIENCE_SECONDS: Final = 1_800.0
 _POLL_SECONDS: Final = 0.1
 
 
-def measure_whole(servers: Servers, *, events: int, run: int) -> Section:
+def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
     """From the first request until every event is in ClickHouse and in its customer's state."""
     stream = traffic(_SEED)
     warm_up = list(islice(stream, _WARM_UP_EVENTS))
@@ -47,31 +55,30 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> Section:
     settings = installation(servers, f"whole-{run}")
     with running_all(settings) as processes:
         wait_until_opened(settings, processes)
-        send_all(settings, warm_up, batch=100, connections=4)
+        send_all(settings, warm_up, batch=_BATCH, connections=_CONNECTIONS)
         _when_arrived(settings, _WARM_UP_EVENTS, time.monotonic)
-        pids = {
-            **{name: process.pid for name, process in processes.items()},
-            "kafka": servers.kafka.pid,
-            "clickhouse": servers.clickhouse.pid,
-            "client (this process)": os.getpid(),
-        }
+        pids = pids_of(servers, processes)
 
         def moment() -> tuple[float, dict[str, Usage]]:
             return time.monotonic(), {name: usage(pid) for name, pid in pids.items()}
 
         began, before = moment()
-        send_all(settings, calls, batch=100, connections=4)
+        send_all(settings, calls, batch=_BATCH, connections=_CONNECTIONS)
         sent = time.monotonic() - began
         arrived, after = _when_arrived(settings, _WARM_UP_EVENTS + events, moment)
+        peaks = {name: round(peak_rss_bytes(pid) / 1e6) for name, pid in pids.items()}
+        families = _families(settings)
     seconds = arrived - began
-    used = {name: cost(before[name], after[name], events) for name in pids}
+    used = {
+        name: {**cost(before[name], after[name], events), "peak RSS MB": peaks[name]}
+        for name in pids
+    }
     whole: Row = {
         "what": "end to end",
         "events": events,
         "seconds": seconds,
         "events/s": events / seconds,
-        "CPU µs/event": sum(float(row["CPU µs/event"]) for row in used.values()),
-        "RSS MB": sum(int(row["RSS MB"]) for row in used.values()),
+        **{name: sum(float(row[name]) for row in used.values()) for name in _SUMMED},
     }
     accepted: Row = {
         "what": "accepted by the collector",
@@ -79,13 +86,41 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> Section:
         "seconds": sent,
         "events/s": events / sent,
     }
-    return Section(
-        "End to end",
-        "All processes at once, four connections that send batches of 100 as fast as they are "
-        "taken, until ClickHouse holds and the customer states count every event (asked every "
-        f"{_POLL_SECONDS:g} s).",
-        [whole, accepted, *({"what": f"· {name}", **row} for name, row in used.items())],
-    )
+    return [
+        Section(
+            "End to end",
+            "All processes at once, four connections that send batches of 100 as fast as they are "
+            "taken, until ClickHouse holds and the customer states count every event (asked every "
+            f"{_POLL_SECONDS:g} s). The sum of peaks is more than was ever there at once.",
+            [whole, accepted, *({"what": f"· {name}", **row} for name, row in used.items())],
+        ),
+        Section(
+            "End to end, by process",
+            "The same.",
+            [{"what": "", **{name: row["CPU µs/event"] for name, row in used.items()}}],
+            shown=False,
+        ),
+        Section(
+            "Mix",
+            "What was sent, and the families as ClickHouse has them.",
+            [
+                {**mix_of(calls), **families},
+            ],
+        ),
+    ]
+
+
+def sustained(settings: Settings, calls: Sequence[Call]) -> float:
+    """Events/s from the first request until all *calls* are everywhere; none came before."""
+    began = time.monotonic()
+    send_all(settings, calls, batch=_BATCH, connections=_CONNECTIONS)
+    return len(calls) / (_when_arrived(settings, len(calls), time.monotonic) - began)
+
+
+def pids_of(servers: Servers, processes: Mapping[str, Running]) -> dict[str, int]:
+    """Of everything that an event uses on this machine, this process included."""
+    everything = {**processes, "kafka": servers.kafka, "clickhouse": servers.clickhouse}
+    return {**{name: process.pid for name, process in everything.items()}, "client": os.getpid()}
 
 
 def wait_until_opened(settings: Settings, processes: dict[str, Running]) -> None:
@@ -126,7 +161,27 @@ def _are_there(client: Client, events: int) -> bool:
     return counts["events"] == counts["folded"] == events
 
 
+def _families(settings: Settings) -> dict[str, float]:
+    sql = (
+        "SELECT family, 100 * count() / sum(count()) OVER () FROM events_log GROUP BY 1 ORDER BY 1"
+    )
+    with connect(settings, settings.clickhouse.database) as client:
+        return {f"{family} %": float(share) for family, share in client.query(sql).result_rows}
+
+
 MEASUREMENT: Final = Measurement(
     "whole",
-    lambda run: [measure_whole(run.servers(), events=run.sizes.events, run=run.number)],
+    lambda run: measure_whole(run.servers(), events=run.sizes.events, run=run.number),
+    plots=(
+        Plot(
+            name="whole",
+            section="End to end, by process",
+            question="Where does an event's CPU go, all the way?",
+            kind=Kind.STACKED,
+            x="what",
+            values=PROCESSES,
+            unit="CPU µs per event",
+            aim=250,
+        ),
+    ),
 )
