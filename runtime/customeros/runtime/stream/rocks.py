@@ -112,8 +112,12 @@ def _open(path: Path, cache_bytes: int) -> Any:
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     blocks = rocksdict.BlockBasedOptions()
     blocks.set_block_cache(rocksdict.Cache(cache_bytes))
-    blocks.set_cache_index_and_filter_blocks(True)
     blocks.set_bloom_filter(_BLOOM_BITS, False)
+    # Index and filter share the cache in pieces: whole, those of a large file would fit in no
+    # cache of this size, and be read and unpacked again for every look-up.
+    blocks.set_cache_index_and_filter_blocks(True)
+    blocks.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
+    blocks.set_partition_filters(True)
     options.set_block_based_table_factory(blocks)
     return rocksdict.Rdict(str(path), options)
 
