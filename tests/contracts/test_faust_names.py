@@ -7,12 +7,14 @@ from importlib.metadata import version
 
 import aiokafka
 import pytest
+from aiokafka.consumer.fetcher import Fetcher
 from faust.transport.consumer import Consumer
 from mode.utils.imports import symbol_by_name
 
 from customeros.runtime.stream.faust_batches import (
     AIOKAFKA_ATTRIBUTES,
     CONSUMER_ATTRIBUTES,
+    FETCHER_ATTRIBUTES,
     TOUCHED,
 )
 
@@ -40,3 +42,10 @@ def test_attributes_of_aiokafkas_consumer_are_read_when_it_starts() -> None:
     starting = inspect.getsource(aiokafka.AIOKafkaConsumer.start)
 
     assert [name for name in AIOKAFKA_ATTRIBUTES if f"self.{name}" not in starting] == []
+
+
+def test_attributes_of_aiokafkas_fetcher_are_read_for_each_request() -> None:
+    """They are set while it runs."""
+    asking = inspect.getsource(Fetcher._get_actions_per_node)
+
+    assert [name for name in FETCHER_ATTRIBUTES if f"self.{name}" not in asking] == []

@@ -30,6 +30,7 @@ TOUCHED: Final[Mapping[str, Sequence[str]]] = {
         "_add_gap",
         "_commit_offsets",
         "getmany",
+        "on_buffer_full",
         "perform_seek",
     ),
     "faust.transport.drivers.aiokafka.AIOKafkaConsumerThread": (
@@ -50,9 +51,12 @@ AIOKAFKA_ATTRIBUTES: Final = (
     "_partition_assignment_strategy",
     "_fetch_max_wait_ms",
 )
+FETCHER_ATTRIBUTES: Final = ("_fetch_max_wait_ms",)
 _LOG: Final = structlog.get_logger()
-# A fetch that waits for one partition holds up the others of its broker at most this long.
+# A fetch that waits for partitions without records holds up all others of its broker: at most so
+# long, and while there is traffic only so long.
 _FETCH_WAIT_MS: Final = 250
+_BUSY_FETCH_WAIT_MS: Final = 25
 # Fetched, but not delivered: unless a seek follows, the next delivery says so in `after`.
 _SKIPPED: Final = -2
 
@@ -91,6 +95,11 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
         return consumer
 
+    def hurry(self, busy: bool) -> None:
+        """Say whether there is traffic: what a fetch waits for then is about to come."""
+        wait = _BUSY_FETCH_WAIT_MS if busy else _FETCH_WAIT_MS
+        self._ensure_consumer()._fetcher._fetch_max_wait_ms = wait
+
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         """Whether the broker took them; no failure ends us, since they are where to begin again."""
         ours = self.assignment()
@@ -120,6 +129,7 @@ class _Consumer(driver.Consumer):
         fetched, active = await self._wait_next_records(timeout)
         if fetched is None or self.should_stop:
             return
+        self._thread.hurry(bool(fetched))
         generation = self.app.consumer_generation_id
         self._forget_before(generation)
         if not self.flow_active:
@@ -131,6 +141,14 @@ class _Consumer(driver.Consumer):
                 yield tp, self._message(tp, records)
             else:
                 self._delivered[tp] = _SKIPPED
+
+    def on_buffer_full(self, tp: TP) -> None:
+        """
+        Leave *tp* among what is asked for: a full queue already keeps the fetcher waiting.
+
+        Without it the fetcher would wait up to a second for new records of the other partitions
+        while those that it has lie there.
+        """
 
     async def _unread(self, fetched: Iterable[TP]) -> None:
         """A rebalance is under way: what came meanwhile is fetched again after it."""
