@@ -127,6 +127,20 @@ def test_data_begin_behind_the_format_of_an_insert() -> None:
     )
 
 
+def test_what_an_insert_selects_from_its_data_it_selects_from_the_file() -> None:
+    sql = (
+        b"INSERT INTO t (a) SELECT b || ';input' FROM input('b String') WHERE b != '' FORMAT CSV\n1"
+    )
+
+    head = statements.insert_head(sql)
+
+    assert head is not None
+    assert sql[head.data_at :] == b"1"
+    assert head.from_file("/a'b") == (
+        b"INSERT INTO t (a) SELECT b || ';input' FROM file('/a\\'b', CSV, 'b String') WHERE b != ''"
+    )
+
+
 @pytest.mark.parametrize(
     "sql",
     [
@@ -134,6 +148,7 @@ def test_data_begin_behind_the_format_of_an_insert() -> None:
         "INSERT INTO t FORMAT Values (1)",
         "INSERT INTO t VALUES ('a format b c')",
         "INSERT INTO t SELECT 1 FORMAT CSV\n",
+        "INSERT INTO t SELECT a FROM input('a Int8') FORMAT Nativ",
         "INSERT INTO t FORMAT Nativ",
         "SELECT 1 FORMAT CSV\n1",
     ],

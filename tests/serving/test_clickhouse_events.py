@@ -9,6 +9,7 @@ import pytest
 
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import ClickHouse, Settings
+from customeros.schemas.codec import RESOLVED_EVENT
 from customeros.schemas.event import (
     Event,
     ResolvedEvent,
@@ -28,7 +29,7 @@ from customeros.serving.events import (
 from customeros.sinks.clickhouse.inserts import ClickHouse as Tables
 from customeros.sinks.clickhouse.inserts import Pending
 from customeros.sinks.clickhouse.record import Record
-from customeros.sinks.clickhouse.rows import event_row
+from customeros.sinks.clickhouse.rows import rows_of
 from customeros.sinks.clickhouse.tables import EVENTS
 from support import samples
 from support.customers import NOON, WORKSPACE, a_state, known
@@ -49,8 +50,8 @@ def fill(settings: Settings, events: Iterable[Event]) -> None:
     pending = []
     for offset, event in enumerate(events):
         resolved = ResolvedEvent(event=event, customer_id=samples.ADA, assignment_version=0)
-        record = Record(RESOLVED, 0, offset, b"k", b"v", NOON)
-        pending.append(Pending(event_row(resolved, record), record))
+        record = Record(RESOLVED, 0, offset, b"k", RESOLVED_EVENT.encode(resolved), NOON)
+        pending += [Pending(row, record) for _, row in rows_of(record)]
     tables = Tables(settings)
     try:
         tables.insert(EVENTS, pending)

@@ -138,7 +138,7 @@ def test_every_query_of_the_page_answers(stack: SinkStack) -> None:
 
 
 def test_the_tables_hold_what_is_inserted_and_nothing_is_missing(stack: SinkStack) -> None:
-    """The SQL and the Arrow columns are the same columns in the same order."""
+    """The tables' columns and those that are inserted are the same in the same order."""
     with stack.sink():
         stack.until_rows("SELECT count() FROM dead_letters", [(0,)])
 
@@ -147,4 +147,4 @@ def test_the_tables_hold_what_is_inserted_and_nothing_is_missing(stack: SinkStac
             "SELECT name FROM system.columns WHERE database = currentDatabase()"  # noqa: S608  (ours)
             f" AND table = '{table.name}' AND default_kind = '' ORDER BY position"
         )
-        assert [name for (name,) in found] == table.columns.names
+        assert [name for (name,) in found] == table.names

@@ -39,7 +39,7 @@ from customeros.sinks.clickhouse.inserts import arrow_table
 from customeros.sinks.clickhouse.json_text import json_object
 from customeros.sinks.clickhouse.record import Record
 from customeros.sinks.clickhouse.rows import SOURCES, rows_of
-from support.sink import NOON, an_event
+from support.sink import NOON
 from support.structs import TEXTS, a_value_of
 
 KINDS: list[tuple[Topic, AvroCodec[Any], type[msgspec.Struct]]] = [
@@ -76,8 +76,10 @@ def test_any_value_of_a_topic_becomes_rows_of_its_tables(
     record = a_record(topic, avro.encode(data.draw(a_value_of(struct))))
 
     for table, row in rows_of(record):
-        assert len(row) == len(table.columns)
         assert row[-2:] == (1, 7)
+        if table is tables.EVENTS:  # see test_events.py
+            continue
+        assert len(row) == len(table.columns)
         try:
             assert arrow_table(table, [row]).num_rows == 1
         except OverflowError:
@@ -134,14 +136,6 @@ def test_a_tombstone_of_a_link_is_a_deleted_row() -> None:
 def test_a_tombstone_without_a_name_is_undecodable(key: bytes) -> None:
     with pytest.raises(Undecodable):
         list(rows_of(a_record(STATES, None, key)))
-
-
-def test_an_event_whose_personal_part_is_gone_keeps_the_rest() -> None:
-    resolved = ResolvedEvent(event=an_event(1), customer_id="c", assignment_version=0)
-
-    row = one_row(a_record(RESOLVED, RESOLVED_EVENT.encode(resolved)))
-
-    assert (row["event_id"], row["text"], row["traits"], row["properties"]) == ("e1", "", [], "{}")
 
 
 def test_spent_is_placed_less_refunded_less_cancelled() -> None:
@@ -230,7 +224,7 @@ def test_a_trait_that_is_not_json_is_text(name: str, text: str) -> None:
 
 def test_personal_columns_are_columns() -> None:
     for table in tables.TABLES:
-        assert set(table.personal) <= set(table.columns.names)
+        assert set(table.personal) <= set(table.names)
 
 
 def test_no_statement_is_empty_and_each_may_run_again() -> None:

@@ -117,7 +117,7 @@ class Buffer:
                 failed = error if failed is None or isinstance(failed, Unavailable) else failed
                 continue
             refused = insert.result()
-            self._refused |= dict.fromkeys(refused, "row_refused")
+            self._refused |= refused
             written[table] = len(self._waiting[table]) - len(refused)
             self._waiting[table] = []
         if failed is not None:

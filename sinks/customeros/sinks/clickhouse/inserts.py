@@ -16,6 +16,8 @@ from customeros.runtime import clickhouse
 from customeros.runtime.errors import Misconfigured, PoisonRecord, Unavailable
 from customeros.runtime.metrics import SINK_FLUSH_SECONDS
 from customeros.runtime.settings import Settings
+from customeros.schemas.codec import RESOLVED_EVENT, Undecodable
+from customeros.sinks.clickhouse.avro_file import avro_file
 from customeros.sinks.clickhouse.record import Record, Row
 from customeros.sinks.clickhouse.tables import INSERT_SETTINGS, Table, set_up, views
 
@@ -133,13 +135,35 @@ class ClickHouse:
                 self._connection.command(statement)
 
     def insert(self, table: Table, rows: Sequence[Pending]) -> None:
+        token = {"insert_deduplication_token": block_token(table, rows)}
+        with SINK_FLUSH_SECONDS.labels(table.name).time():
+            insert = self._insert_avro if table.statement else self._insert_arrow
+            insert(table, rows, {**INSERT_SETTINGS, **token})
+
+    def _insert_arrow(
+        self, table: Table, rows: Sequence[Pending], settings: dict[str, str | int]
+    ) -> None:
         try:
             arrow = arrow_table(table, (pending.row for pending in rows))
         except (pa.ArrowException, OverflowError, UnicodeError) as error:
             raise PoisonRecord("row_refused", f"a value does not fit {table.name}") from error
-        token = {"insert_deduplication_token": block_token(table, rows)}
-        with meaning(), SINK_FLUSH_SECONDS.labels(table.name).time():
-            self._connection.insert_arrow(table.name, arrow, settings={**INSERT_SETTINGS, **token})
+        with meaning():
+            self._connection.insert_arrow(table.name, arrow, settings=settings)
+
+    def _insert_avro(
+        self, table: Table, rows: Sequence[Pending], settings: dict[str, str | int]
+    ) -> None:
+        schema = RESOLVED_EVENT.newest.definition
+        file = avro_file(schema, (pending.row for pending in rows))
+        with meaning():
+            try:
+                self._connection.command(table.statement, data=file, settings=settings)
+            except ClickHouseError as error:
+                if getattr(error, "code", None) is not None:
+                    # What it says of bytes that are no event may be anything.
+                    for pending in rows:
+                        _must_decode(pending.record)
+                raise
 
     def close(self) -> None:
         """Give the connections back; calling twice is harmless."""
@@ -159,6 +183,13 @@ def connect(settings: Settings, database: str | None = None) -> Client:
     )
 
 
+def _must_decode(record: Record) -> None:
+    try:
+        RESOLVED_EVENT.decode(record.value or b"")
+    except Undecodable as error:
+        raise PoisonRecord("undecodable", str(error)) from error
+
+
 def _shown(server: Client, public: str) -> str:
     """The database whose tables the views of *public* show; empty: there are no views yet."""
     asked = (
@@ -174,9 +205,9 @@ def create_database(name: str) -> str:
     return f"CREATE DATABASE IF NOT EXISTS {name} ENGINE = Atomic"
 
 
-def insert_what_fits(target: Target, table: Table, rows: Sequence[Pending]) -> list[Record]:
+def insert_what_fits(target: Target, table: Table, rows: Sequence[Pending]) -> dict[Record, str]:
     """
-    Insert *rows* but those that ClickHouse refuses; the records of these, in order.
+    Insert *rows* but those that ClickHouse refuses; the records of these, in order, and why.
 
     A refused batch is halved until each row that does not fit stands alone.
 
@@ -185,15 +216,13 @@ def insert_what_fits(target: Target, table: Table, rows: Sequence[Pending]) -> l
     """
     try:
         target.insert(table, rows)
-    except PoisonRecord:
+    except PoisonRecord as error:
         if len(rows) == 1:
-            return [rows[0].record]
+            return {rows[0].record: error.reason}
         half = len(rows) // 2
-        return [
-            *insert_what_fits(target, table, rows[:half]),
-            *insert_what_fits(target, table, rows[half:]),
-        ]
-    return []
+        refused = insert_what_fits(target, table, rows[:half])
+        return refused | insert_what_fits(target, table, rows[half:])
+    return {}
 
 
 def arrow_table(table: Table, rows: Iterable[Row]) -> pa.Table:

@@ -23,28 +23,34 @@ class Table:
     One storage table; equal to itself alone, since a schema takes 9 µs to hash.
 
     Args:
-        columns: name and Arrow type of what is inserted; a row is a tuple in this order.
+        columns: name and Arrow type of what is inserted; a row is a tuple in this order. Empty
+            where the server reads the columns from Avro: a row is a value, partition and offset.
         personal: the columns that say who a customer is; an erasure has to empty them.
+        statement: what inserts Avro; empty where Arrow is inserted.
     """
 
     name: str
     columns: pa.Schema
     personal: tuple[str, ...] = ()
+    statement: str = ""
+
+    @property
+    def names(self) -> list[str]:
+        """Of all columns that are inserted."""
+        said = re.search(r"INSERT INTO \w+ \(([^)]+)\)", self.statement)
+        return re.findall(r"\w+", said[1]) if said else list(self.columns.names)
+
+
+def _script(name: str) -> str:
+    """A file of SQL beside this one, without its comments."""
+    text = files("customeros.sinks.clickhouse").joinpath(name).read_text()
+    return "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("--"))
 
 
 def _columns(**types: pa.DataType) -> pa.Schema:
     return pa.schema([*types.items(), ("_partition", pa.uint32()), ("_offset", pa.uint64())])
 
 
-_LINE: Final = pa.struct(
-    {
-        "product_id": pa.string(),
-        "sku": pa.string(),
-        "name": pa.string(),
-        "quantity": pa.int64(),
-        "unit_price": pa.int64(),
-    }
-)
 _KNOWN_IDENTIFIER: Final = pa.struct(
     {
         "type": pa.string(),
@@ -67,38 +73,9 @@ _MEMBERSHIP: Final = pa.struct(
 
 EVENTS: Final = Table(
     "events_log",
-    _columns(
-        workspace=pa.string(),
-        event_id=pa.string(),
-        source=pa.string(),
-        family=pa.string(),
-        kind=pa.string(),
-        name=pa.string(),
-        occurred_at=_TIME,
-        received_at=_TIME,
-        identifier_key=pa.string(),
-        resolved_customer_id=pa.string(),
-        resolved_version=pa.uint64(),
-        account_id=pa.string(),
-        order_id=pa.string(),
-        order_action=pa.string(),
-        amount=pa.int64(),
-        currency=pa.string(),
-        lines=pa.list_(_LINE),
-        channel=pa.string(),
-        direction=pa.string(),
-        conversation_id=pa.string(),
-        consent=_BOOL_BY_NAME,
-        enrichment=_TEXT_BY_NAME,
-        identifiers=pa.list_(pa.struct({"type": pa.string(), "value": pa.string()})),
-        traits=_TEXT_BY_NAME,
-        properties=pa.string(),
-        context=pa.string(),
-        author=pa.string(),
-        text=pa.string(),
-        _topic=pa.string(),
-    ),
+    pa.schema([]),
     personal=("identifiers", "traits", "properties", "context", "author", "text", "enrichment"),
+    statement=_script("events.sql"),
 )
 ASSIGNMENTS: Final = Table(
     "assignments_log",
@@ -283,8 +260,6 @@ def showing(public: str, own: str) -> Iterator[str]:
 
 def statements() -> Iterator[str]:
     """What makes the tables and views in the current database; all may run again."""
-    script = files("customeros.sinks.clickhouse").joinpath("tables.sql").read_text()
-    lines = (line for line in script.splitlines() if not line.startswith("--"))
-    for statement in "\n".join(lines).split(";\n"):
+    for statement in _script("tables.sql").split(";\n"):
         if statement.strip(" \n;"):
             yield statement.strip(" \n;")

@@ -68,6 +68,15 @@ _INSERT_WITH_DATA = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+_INSERT_FROM_INPUT = re.compile(
+    rb"""
+    \s*+ (?P<into> insert \s++ into \b (?: (?!\binput\b) [^;'] | '(?:[^'\\]|\\.)*+' )*+ )
+    input \s*+ \( \s*+ (?P<structure> '(?:[^'\\]|\\.)*+' ) \s*+ \)
+    (?P<settings> (?:[^;']|'(?:[^'\\]|\\.)*+')*? ) \s++
+    format \s++ (?P<format>\w++) [\ \t]*+ (?: \r?\n | (?=[^\s;]) )
+    """,
+    re.VERBOSE | re.DOTALL | re.IGNORECASE,
+)
 _OUTPUT_FORMAT = re.compile(
     rb"\s*\bformat\s+(?P<format>\w+)\s*(?P<settings>settings\s[^;]*)?;?\s*\Z", re.IGNORECASE
 )
@@ -90,16 +99,25 @@ class Token:
 
 @dataclass(frozen=True)
 class InsertHead:
-    """`INSERT INTO … [SETTINGS …] FORMAT X` and where its data begin."""
+    """
+    `INSERT INTO … [SETTINGS …] FORMAT X` and where its data begin.
+
+    Args:
+        structure: of the data, where the statement selects from `input('…')`; a literal.
+    """
 
     into: bytes
     settings: bytes
     format: str
     data_at: int
+    structure: bytes | None = None
 
     def from_file(self, path: str) -> bytes:
         """The same insert, of the data in a file; so the engine reports the rows it wrote."""
         quoted = path.replace("\\", "\\\\").replace("'", "\\'").encode()
+        if self.structure is not None:
+            file = b"file('%b', %b, %b)" % (quoted, self.format.encode(), self.structure)
+            return self.into + file + self.settings
         return b"%b FROM INFILE '%b' COMPRESSION 'none' %b FORMAT %b" % (
             self.into,
             quoted,
@@ -142,7 +160,11 @@ def verb_of(sql: bytes) -> str:
 
 def insert_head(sql: bytes) -> InsertHead | None:
     """The head of an insert with data behind it; None for anything else."""
-    match = _INSERT_WITH_DATA.match(sql[:HEAD_BYTES])
+    head = sql[:HEAD_BYTES]
+    if match := _INSERT_FROM_INPUT.match(head):
+        found = match["into"], match["settings"], match["format"].decode(), match.end()
+        return InsertHead(*found, match["structure"])
+    match = _INSERT_WITH_DATA.match(head)
     if match is None or any(t.name in {"select", "values", "with"} for t in tokens(match["into"])):
         return None
     return InsertHead(
