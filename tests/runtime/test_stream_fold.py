@@ -150,7 +150,7 @@ def test_a_dead_letter_names_its_origin_and_is_keyed_by_source() -> None:
     output = dead_letter("resolve", a_batch(record), record, "stale", "too old", source="web")
 
     letter = letter_of(output)
-    assert output[:2] == (DEAD_LETTERS, topic_key("shop", "web"))
+    assert (output.topic, output.key) == (DEAD_LETTERS, topic_key("shop", "web"))
     assert (letter.origin.topic, letter.origin.partition, letter.origin.offset) == (LEFT.name, 2, 7)
     assert (letter.value, letter.key, letter.failed_at) == (b"raw", b"shop/nid", NOON)
 

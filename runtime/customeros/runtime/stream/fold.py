@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -142,19 +142,16 @@ class PartitionFold:
         records: list[Record] = []
         poisoned: list[tuple[Record, PoisonRecord]] = []
         for record in delivered:
-            raw = value = record.value
+            offset, key, raw, timestamp = record.offset, record.key, record.value, record.timestamp
+            value = None
             if raw is not None:
                 try:
                     value = decode(raw)
                 except (PoisonRecord, Undecodable, msgspec.DecodeError) as error:
-                    poisoned.append((_record(record, None), _poison(error)))
+                    poisoned.append((Record(offset, key, None, timestamp, raw), _poison(error)))
                     continue
-            records.append(_record(record, value))
+            records.append(Record(offset, key, value, timestamp, raw))
         return records, poisoned
-
-
-def _record(delivered: Delivered, value: Any) -> Record:
-    return Record(delivered.offset, delivered.key, value, delivered.timestamp, delivered.value)
 
 
 def _poison(error: Exception) -> PoisonRecord:

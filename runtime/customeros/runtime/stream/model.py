@@ -19,7 +19,9 @@ _DEAD_LETTER_BYTES: Final = 900_000
 _UNKNOWN: Final = "unknown"
 
 
-class Record(NamedTuple):
+# Made for every event: structs are built three times as fast as tuples with names, and `gc=False`
+# spares the collector what cannot be part of a cycle.
+class Record(msgspec.Struct, frozen=True, gc=False):
     """
     One record of a source topic.
 
@@ -107,7 +109,7 @@ class State(Protocol):
         """
 
 
-class Output(NamedTuple):
+class Output(msgspec.Struct, frozen=True, gc=False):
     """A record to send in the batch's transaction; `topic` is named without prefix."""
 
     topic: Topic
