@@ -17,6 +17,7 @@ from faust.types import TP
 from customeros.runtime.backlog import Backlog
 from customeros.runtime.ending import EXIT_CRASHED, EXIT_MISCONFIGURED, end_at_once
 from customeros.runtime.errors import Fenced, Misconfigured, Unavailable
+from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.metrics import UNAVAILABLE, serve_metrics
 from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
@@ -51,6 +52,7 @@ def run_worker(processor: Processor, settings: Settings) -> NoReturn:
     topics = _wait_for_topics(settings, (*TOPICS, changelog(processor.stage)), progress)
     # Faust makes its directory, but not that directory's parents.
     (settings.home / "state").mkdir(parents=True, exist_ok=True)
+    collect_rarely()
     asyncio.run(_or_end(_run(processor, settings, topics, progress)))
     raise AssertionError("unreachable")
 
