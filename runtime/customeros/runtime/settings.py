@@ -84,7 +84,7 @@ class Worker(_Section):
         10.0, ge=6, description="without heartbeat, then a worker is out"
     )
     dedupe_hours: int = Field(24, ge=1, description="an event id is known at least this long")
-    cache_mb: int = Field(16, gt=0, description="block cache of one partition's store, MB")
+    cache_mb: int = Field(64, gt=0, description="memory of all stores of one process together, MB")
     stall_seconds: float | None = Field(
         None,
         gt=0,

@@ -106,7 +106,11 @@ def kafka_command(settings: Settings, classpath: list[Path], java: Path) -> list
     """The broker's command line; the files that it names are written by `prepare`."""
     return [
         *_java(java, classpath, settings),
+        # It begins small and gives back what a peak took: by itself it takes all that it may.
+        "-Xms64m",
         f"-Xmx{settings.kafka.heap_mb}m",
+        "-XX:MinHeapFreeRatio=20",
+        "-XX:MaxHeapFreeRatio=40",
         "kafka.Kafka",
         str(_config(settings) / "server.properties"),
     ]

@@ -24,6 +24,9 @@ from customeros.runtime.stack.kafka import brokers_in_service
 # A log is cut when it has grown past this, bytes; one older piece is kept beside it.
 _LOG_BYTES = 10 << 20
 _SILENT, _UNREADY = "does not answer", "is not ready"
+# The C library keeps a heap for each of a dozen threads otherwise, and Arrow one of its own:
+# memory that was needed once and is never given back.
+_FRUGAL = {"MALLOC_ARENA_MAX": "2", "ARROW_DEFAULT_MEMORY_POOL": "system"}
 # One probe of a process on this machine, s.
 _PROBE_SECONDS = 1.0
 
@@ -131,7 +134,7 @@ def spawn(spec: Spec, log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
             tethered(spec.argv),
-            env={**os.environ, **spec.env},
+            env={**_FRUGAL, **os.environ, **spec.env},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -20,6 +20,8 @@ _STALL_SECONDS: Final = 60.0
 # `consume` waits so long for a batch to fill, at the end too.
 _FETCH_RECORDS: Final = 5_000
 _FETCH_SECONDS: Final = 0.05
+# Of each partition that is being opened; fetched meanwhile is what the store takes next.
+_FETCHED_KB: Final = 8_192
 _PASSING: Final = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
 # Of these a person has to hear; all else that a question is answered with passes.
 _HOPELESS: Final = (
@@ -59,7 +61,7 @@ def catch_up(
         **{
             "enable.partition.eof": True,
             "auto.offset.reset": "error",
-            "queued.max.messages.kbytes": 65_536,
+            "queued.max.messages.kbytes": _FETCHED_KB,
         },
     )
     try:

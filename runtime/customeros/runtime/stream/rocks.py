@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -26,11 +27,15 @@ class RocksStore:
     """
     One RocksDB in *path*, made if it is missing and made anew if it is corrupt.
 
+    Args:
+        cache_bytes: of blocks and of what is not on disk yet, of all stores of this process that
+            are opened with as much.
+
     Raises:
         StoreInUse: another process, or this one, has it open.
     """
 
-    def __init__(self, path: Path, *, cache_bytes: int = 16 << 20) -> None:
+    def __init__(self, path: Path, *, cache_bytes: int = 64 << 20) -> None:
         self.path = path
         self._cache_bytes = cache_bytes
         try:
@@ -101,17 +106,29 @@ def open_store(folder: Path, *, cache_bytes: int) -> RocksStore:
     raise AssertionError("unreachable")
 
 
+@cache
+def _memory(cache_bytes: int) -> tuple[Any, Any]:
+    """A cache, and what counts memtables, up to a half of it, as part of it."""
+    blocks = rocksdict.Cache(cache_bytes)
+    memtables = rocksdict.WriteBufferManager.new_write_buffer_manager_with_cache(
+        cache_bytes // 2, False, blocks
+    )
+    return blocks, memtables
+
+
 def _open(path: Path, cache_bytes: int) -> Any:
     path.mkdir(parents=True, exist_ok=True)
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)
+    cached, memtables = _memory(cache_bytes)
+    options.set_write_buffer_manager(memtables)
     options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(3)
     options.set_max_background_jobs(2)
     options.set_keep_log_file_num(2)
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     blocks = rocksdict.BlockBasedOptions()
-    blocks.set_block_cache(rocksdict.Cache(cache_bytes))
+    blocks.set_block_cache(cached)
     blocks.set_bloom_filter(_BLOOM_BITS, False)
     # Index and filter share the cache in pieces: whole, those of a large file would fit in no
     # cache of this size, and be read and unpacked again for every look-up.
