@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from customeros.schemas import codec
 from customeros.schemas.codec import HEADER_BYTES, AvroCodec, Undecodable, parsed
@@ -109,6 +110,23 @@ def _plain_bytes(avro: AvroCodec[Any], struct: type[msgspec.Struct]) -> bytes:
     out = io.BytesIO()
     fastavro.schemaless_writer(out, parsed(avro.newest.definition), example)
     return b"\x00" + avro.newest.id.to_bytes(4, "big") + out.getvalue()
+
+
+@given(data=st.data())
+def test_fields_that_a_reader_does_not_need_have_their_defaults(data: st.DataObject) -> None:
+    state = data.draw(a_value_of(CustomerState))
+    event = data.draw(a_value_of(ResolvedEvent))
+    brief = codec.CUSTOMER_STATE.without("things", "timeline", "order_days", "digest", "money")
+    nameless = codec.RESOLVED_EVENT.without("order", "personal", "enrichment", "sent_at", "consent")
+
+    metrics = replace(state.metrics, order_days={}, money={})
+    assert brief.decode(codec.CUSTOMER_STATE.encode(state)) == replace(
+        state, things=(), timeline=(), digest="", metrics=metrics
+    )
+    rest = replace(event.event, order=None, personal=None, sent_at=None, consent=())
+    assert nameless.decode(codec.RESOLVED_EVENT.encode(event)) == replace(
+        event, event=rest, enrichment={}
+    )
 
 
 @pytest.mark.parametrize("size", [2**62, 2**40, -(2**63), -1])

@@ -102,6 +102,12 @@ class AvroCodec(Generic[T]):
             raise Undecodable(f"not a {self.name}: {type(error).__name__}") from error
         raise Undecodable(f"no {self.name} in the registry's wire format")
 
+    def without(self, *fields: str) -> AvroCodec[T]:
+        """The same for a reader who does not need *fields*: they have their defaults."""
+        reader = copy.copy(self)
+        reader._compiled = compile_codec(self.newest.definition, self._struct, unread=fields)
+        return reader
+
     def record_in(self, data: bytes) -> bytes:
         """
         The Avro record in *data* as the newest version writes it; of that version it is not read.

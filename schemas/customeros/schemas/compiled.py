@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -38,14 +38,19 @@ class Compiled(NamedTuple):
     read: Callable[[bytes, int], tuple[Any, int]]
 
 
-def compile_codec(definition: Mapping[str, Any], struct: type[T]) -> Compiled:
+def compile_codec(
+    definition: Mapping[str, Any], struct: type[T], *, unread: Collection[str] = ()
+) -> Compiled:
     """
     The writer and the reader of *struct* by the record schema *definition*.
+
+    Args:
+        unread: fields, at any depth, that the reader passes over; they get their defaults.
 
     Raises:
         TypeError: schema and struct differ, or the schema has what no released one has.
     """
-    writer, reader = _Generator("value, out"), _Generator("data, at")
+    writer, reader = _Generator("value, out"), _Generator("data, at", unread)
     writer.write(definition, struct, "value")
     writer.line("return None")
     reader.read(definition, struct, "value")
@@ -125,7 +130,8 @@ _NAMES: Final[Mapping[str, Any]] = {
 class _Generator:
     """Source text of one function; `write` and `read` append the lines for one schema node."""
 
-    def __init__(self, arguments: str) -> None:
+    def __init__(self, arguments: str, unread: Collection[str] = ()) -> None:
+        self._unread = unread
         self._lines = [f"def generated({arguments}):"]
         self._names = dict(_NAMES)
         self._depth = 1
@@ -196,6 +202,9 @@ class _Generator:
             case {"type": "record"} as record:
                 parts = []
                 for field, field_kind in _fields(record, kind):
+                    if field["name"] in self._unread:
+                        self.skip(field["type"])
+                        continue
                     part = self._local(field["name"])
                     self.read(field["type"], field_kind, part)
                     parts.append(f"{field['name']}={part}")
@@ -234,6 +243,39 @@ class _Generator:
                 self.line(f"{target} = {self._constant({0: False, 1: True})}[data[at]]; at += 1")
             case other:
                 raise TypeError(f"no codec for {other!r}")
+
+    def skip(self, schema: Any) -> None:
+        """Lines that move `at` on over what is there."""
+        match self._resolved(schema):
+            case [_, _] as branches:
+                absent = branches.index("null")
+                branch = self._local("branch")
+                self.line(f"{branch} = data[at]; at += 1")
+                with self._block(f"if {branch} != {absent * 2}:"):
+                    self.skip(branches[1 - absent])
+            case {"type": "record", "fields": fields}:
+                for field in fields:
+                    self.skip(field["type"])
+            case {"type": "array", "items": item}:
+                with self._reading_blocks():
+                    self.skip(item)
+            case {"type": "map", "values": item}:
+                with self._reading_blocks():
+                    self.skip("string")
+                    self.skip(item)
+            case "string" | "bytes":
+                self.line("size = data[at]")
+                with self._block("if size & 129:"):
+                    self.line("size, at = read_size(data, at)")
+                    self.line("at += size")
+                with self._block("else:"):
+                    self.line("at += 1 + (size >> 1)")
+            case "long":
+                with self._block("while data[at] > 127:"):
+                    self.line("at += 1")
+                self.line("at += 1")
+            case _:  # an enum or a boolean
+                self.line("at += 1")
 
     def _write_optional(self, branches: list[Any], kind: Any, value: str) -> None:
         absent = branches.index("null")

@@ -75,6 +75,7 @@ def run_sink(settings: Settings) -> int:
     try:
         target = _connected(settings, stop, progress)
         if target is not None:
+            gc.freeze()  # what was imported lives as long as the process
             Sink(settings, target, progress).run(stop)
             target.close()
     except Misconfigured:

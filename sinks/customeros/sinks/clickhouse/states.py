@@ -16,6 +16,8 @@ from customeros.sinks.clickhouse.record import Record, Row, name_in
 from customeros.sinks.clickhouse.tables import ACCOUNTS, CUSTOMERS, IDENTIFIERS, Table
 
 DELETED: Final = "deleted"
+# What no column holds is most of a state.
+_STATE: Final = CUSTOMER_STATE.without("things", "timeline", "order_days", "digest")
 _UNREADABLE: Final = -1
 
 
@@ -42,7 +44,7 @@ def customer_rows(record: Record) -> Iterator[tuple[Table, Row]]:
     if record.value is None:
         yield CUSTOMERS, _deleted_customer_row(record)
         return
-    state = CUSTOMER_STATE.decode(record.value)
+    state = _STATE.decode(record.value)
     yield CUSTOMERS, customer_row(state, record)
     for row in identifier_rows(state, record):
         yield IDENTIFIERS, row
