@@ -58,13 +58,14 @@ def _median_section(same: Sequence[Section]) -> Section:
 
 
 def _median_row(same: Sequence[Row]) -> Row:
-    return {name: _median([row[name] for row in same]) for name in same[0]}
+    names = dict.fromkeys(name for row in same for name in row)
+    return {name: _median([row[name] for row in same if name in row]) for name in names}
 
 
 def _median(figures: Sequence[Figure]) -> Figure:
     numbers = [figure for figure in figures if not isinstance(figure, str)]
     if len(numbers) < len(figures):
-        return figures[0]
+        return "; ".join(dict.fromkeys(map(text_of, figures)))
     middle = median(numbers)
     return round(middle) if all(isinstance(number, int) for number in numbers) else middle
 

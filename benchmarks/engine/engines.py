@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from benchmarks.engine import kafka_streams
+from benchmarks.engine import jvm
 from benchmarks.machine import ROOT
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.stack.java import find_java
 
 # So that its memory is what it needs, not what the machine has; everything else as the JVM decides.
-_HEAP: Final = "-Xmx512m"
+_JAVA_OPTIONS: Final = ("-Xmx512m", "--add-opens=java.base/java.util=ALL-UNNAMED")
 # With 60,000 before the clock its CPU was twice that with 150,000: the JVM was still compiling.
 _COMPILED_AFTER: Final = 400_000
 _PACKAGE: Final = "benchmarks.engine"
@@ -63,29 +63,20 @@ def _with_own_packages(
     return command
 
 
-def _kafka_streams(guarantee: str) -> Callable[[Path], tuple[str, ...]]:
+def _on_jvm(engine: str, main: str, *arguments: str) -> Callable[[Path], tuple[str, ...]]:
     def command(folder: Path) -> tuple[str, ...]:
         compiler = shutil.which("javac")
         if compiler is None:
             raise NotHere("no javac on the PATH: install a JDK of Java 17 or newer")
         try:
-            java, path = find_java(), os.pathsep.join(map(str, kafka_streams.classpath()))
+            java, path = find_java(), os.pathsep.join(map(str, jvm.classpath(engine)))
         except Misconfigured:
             raise NotHere("its jars are not in the cache and cannot be fetched") from None
+        sources = map(str, jvm.sources(main))
         subprocess.run(
-            [
-                compiler,
-                "--release",
-                "17",
-                "-cp",
-                path,
-                "-d",
-                str(folder),
-                str(kafka_streams.SOURCE),
-            ],
-            check=True,
+            [compiler, "--release", "17", "-cp", path, "-d", str(folder), *sources], check=True
         )
-        return (str(java), _HEAP, "-cp", f"{folder}{os.pathsep}{path}", "Summing", guarantee)
+        return (str(java), *_JAVA_OPTIONS, "-cp", f"{folder}{os.pathsep}{path}", main, *arguments)
 
     return command
 
@@ -107,15 +98,29 @@ ENGINES: Final = (
     Engine(
         "streams-eos",
         "Kafka Streams, exactly_once_v2",
-        _kafka_streams("exactly_once_v2"),
+        _on_jvm("kafka_streams", "OnKafkaStreams", "exactly_once_v2"),
         "exactly once",
         warm=_COMPILED_AFTER,
     ),
     Engine(
         "streams",
         "Kafka Streams, at_least_once",
-        _kafka_streams("at_least_once"),
+        _on_jvm("kafka_streams", "OnKafkaStreams", "at_least_once"),
         "at least once",
+        warm=_COMPILED_AFTER,
+    ),
+    Engine(
+        "flink",
+        "Flink, checkpoints of 100 ms",
+        _on_jvm("flink", "OnFlink", "0.1"),
+        "exactly once",
+        warm=_COMPILED_AFTER,
+    ),
+    Engine(
+        "flink-1s",
+        "Flink, checkpoints of 1 s",
+        _on_jvm("flink", "OnFlink", "1"),
+        "exactly once",
         warm=_COMPILED_AFTER,
     ),
     Engine(
@@ -141,6 +146,6 @@ ENGINES: Final = (
         "plain Faust",
         _own("plain_faust"),
         "loses and doubles",
-        part=10,
+        part=20,
     ),
 )
