@@ -26,19 +26,22 @@ _ARRIVAL_SECONDS = 240
 class IdentityOnKafka(Workers):
     """A platform of its own topics, whose workers are named `STAGE-x`."""
 
-    def __init__(self, bootstrap: str, prefix: str, home: Path, *, partitions: int) -> None:
+    def __init__(
+        self, bootstrap: str, prefix: str, home: Path, *, partitions: int, config: str = ""
+    ) -> None:
         home.mkdir(exist_ok=True)
-        config = home / "customeros.toml"
+        file = home / "customeros.toml"
         sources = {"web": 0, **{source: number for (_, source), number in PRIORITIES.items()}}
-        config.write_text(
-            "".join(
+        file.write_text(
+            config
+            + "".join(
                 f"[workspaces.{WORKSPACE}.sources.{source}]\npriority = {priority}\n"
                 for source, priority in sources.items()
             )
         )
         kafka = Kafka(bootstrap=bootstrap, topic_prefix=prefix, partitions=partitions)
         worker = Worker(session_seconds=6)
-        super().__init__(Settings(home=home, config=config, kafka=kafka, worker=worker), STAGES)
+        super().__init__(Settings(home=home, config=file, kafka=kafka, worker=worker), STAGES)
 
     def start(self, *names: str) -> None:
         """Start these workers."""
