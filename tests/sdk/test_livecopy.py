@@ -154,7 +154,7 @@ def test_a_copy_that_failed_says_so(kafka_bootstrap: str, topic: str) -> None:
     """A store that cannot be written ends it; no stale answer is given in silence."""
 
     class Full(dict[bytes, bytes]):
-        def __setitem__(self, key: bytes, value: bytes) -> None:
+        def update(self, *_: object, **__: object) -> None:
             raise OSError("disk full")
 
     produce(kafka_bootstrap, topic, [A1])

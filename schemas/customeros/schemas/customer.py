@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -101,16 +101,22 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 def window(metrics: Metrics, days: int, *, today: date) -> Window:
     """What *metrics* tell of *days* days (UTC), of which *today* is the last; at most 90."""
-    since = (today - timedelta(days=days - 1)).isoformat()
+    since = _first_day(today, days)
     recent = [of_day for day, of_day in metrics.order_days.items() if day >= since]
-    placed: Counter[str] = Counter()
+    placed: dict[str, int] = {}
     for of_day in recent:
-        placed.update(of_day.placed)
+        for currency, amount in of_day.placed.items():
+            placed[currency] = placed.get(currency, 0) + amount
     return Window(
-        events=sum(events for day, events in metrics.days.items() if day >= since),
-        orders=sum(of_day.orders for of_day in recent),
+        events=sum([events for day, events in metrics.days.items() if day >= since]),
+        orders=sum([of_day.orders for of_day in recent]),
         placed=dict(sorted(placed.items())),
     )
+
+
+@lru_cache(maxsize=64)
+def _first_day(today: date, days: int) -> str:
+    return (today - timedelta(days=days - 1)).isoformat()
 
 
 class OpenThing(msgspec.Struct, frozen=True, kw_only=True):

@@ -49,7 +49,8 @@ class LiveCopy:
     Args:
         topic: its full name, prefix included.
         client: what every librdkafka client of the application starts from.
-        store: holds the copy; whatever it holds at the start is brought up to date.
+        store: holds the copy; whatever it holds at the start is brought up to date. It is
+            written by `update` and `pop`, by one thread.
         version: of a value; an older one never replaces a newer.
     """
 
@@ -179,13 +180,15 @@ class LiveCopy:
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "auto.offset.reset": "error",
+                # Read ahead, kB: enough to never wait, and not twice what the store holds.
+                "queued.max.messages.kbytes": 8_192,
             },
             logger=log,
         )
         try:
             partitions = self._partitions(consumer)
             consumer.assign([TopicPartition(self.topic, p, OFFSET_BEGINNING) for p in partitions])
-            reading = _Reading(partitions)
+            reading = _Reading(partitions, anew=next(iter(self._store), None) is not None)
             while not self._stopping.is_set():
                 if not self._take(_poll(consumer), reading):
                     log.warning("live_copy_read_anew")
@@ -211,62 +214,82 @@ class LiveCopy:
 
     def _take(self, messages: list[Any], reading: _Reading) -> bool:
         """Apply what was polled; False: the place in the log is lost."""
-        changed: list[bytes] = []
+        changed: dict[bytes, bytes | None] = {}
+        lost = False
+        for message in messages:
+            error = message.error()
+            if error is None:
+                self._apply(message.key(), message.value(), changed, reading)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                reading.unfinished.discard(message.partition())
+            elif error.code() in _READ_ANEW or error.fatal():
+                lost = True
+                break
         with self._lock:
-            for message in messages:
-                error = message.error()
-                if error is None:
-                    if self._apply(message.key(), message.value(), reading):
-                        changed.append(message.key())
-                elif error.code() == KafkaError._PARTITION_EOF:
-                    reading.unfinished.discard(message.partition())
-                elif error.code() in _READ_ANEW or error.fatal():
-                    return False
-            if reading.seen is not None and not reading.unfinished:
-                changed += self._drop_all_but(reading.seen)
-                reading.seen = None
-            caught_up = reading.seen is None
+            self._write(changed)
+            if not lost and not reading.unfinished and not reading.whole:
+                changed |= self._drop_all_but(reading.seen)
+                reading.whole, reading.seen = True, None
             for reader in self._readers if changed else ():
                 reader.notify(changed)
-        if caught_up and not self._ready:
+        if reading.whole and not self._ready:
             self._ready = True
             self._settled.set()
-        return True
+        return not lost
 
-    def _apply(self, key: bytes | None, value: bytes | None, reading: _Reading) -> bool:
+    def _apply(
+        self,
+        key: bytes | None,
+        value: bytes | None,
+        changed: dict[bytes, bytes | None],
+        reading: _Reading,
+    ) -> None:
+        """Put into *changed* what the record changes."""
         if key is None:
-            return False
+            return
+        held = changed[key] if key in changed else self._store.get(key)
         if value is None:
             if reading.seen is not None:
                 reading.seen.discard(key)
-            return self._store.pop(key, None) is not None
+            if held is not None:
+                changed[key] = None
+            return
         if reading.seen is not None:
             reading.seen.add(key)
-        held = self._store.get(key)
         try:
             version = self._version(value)
         except Undecodable:
             self.undecodable += 1
-            return False
-        if held is not None and (held == value or version < self._version(held)):
-            return False
-        self._store[key] = value
-        return True
+            return
+        if held is None or (held != value and version >= self._version(held)):
+            changed[key] = value
 
-    def _drop_all_but(self, seen: set[bytes]) -> list[bytes]:
+    def _write(self, changed: Mapping[bytes, bytes | None]) -> None:
+        self._store.update({key: value for key, value in changed.items() if value is not None})
+        for key in [key for key, value in changed.items() if value is None]:
+            self._store.pop(key, None)
+
+    def _drop_all_but(self, seen: set[bytes] | None) -> dict[bytes, None]:
         """Drop, and return, what the store held from before and the topic no longer has."""
-        gone = [key for key in self._store if key not in seen]
+        gone = [] if seen is None else [key for key in self._store if key not in seen]
         for key in gone:
             del self._store[key]
-        return gone
+        return dict.fromkeys(gone)
 
 
 class _Reading:
-    """One pass over the topic: partitions short of their end, keys met until all are there."""
+    """
+    One pass over the topic.
 
-    def __init__(self, partitions: list[int]) -> None:
+    Args:
+        unfinished: partitions short of their end; `whole`: none is, once.
+        seen: the keys that were met until then; None: the store held nothing to compare with.
+    """
+
+    def __init__(self, partitions: list[int], *, anew: bool) -> None:
         self.unfinished = set(partitions)
-        self.seen: set[bytes] | None = set()
+        self.whole = False
+        self.seen: set[bytes] | None = set() if anew else None
 
 
 def _poll(consumer: Consumer) -> list[Any]:

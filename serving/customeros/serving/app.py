@@ -55,10 +55,13 @@ def build_api(
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     customers = CustomerAnswers(knowledge)
+    evidence, *of_identity = identity_routes(customers, identity)
     return Starlette(
         routes=[
-            *identity_routes(customers, identity),
+            evidence,
+            # What is asked most comes early: every route before it is tried in vain.
             Route("/v1/customers/{who:path}", customers.__call__),
+            *of_identity,
             Route("/v1/accounts/{account:path}", AccountAnswers(customers, accounts).__call__),
             Route("/registry", registry.__call__, methods=_REGISTRY_METHODS),
             Route("/registry/{path:path}", registry.__call__, methods=_REGISTRY_METHODS),

@@ -1,4 +1,4 @@
-"""The process `customeros api`: live copies in memory, ClickHouse behind, HTTP in front."""
+"""The process `customeros api`: live copies on disk, ClickHouse behind, HTTP in front."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ from customeros.serving.events import ClickHouseEvents
 from customeros.serving.identity import Changes, Comparisons, IdentityKnowledge, Links
 from customeros.serving.identity.comparing import Comparing
 from customeros.serving.identity.telling import Telling
+from customeros.serving.kept import Kept, store_of
 from customeros.serving.registry import ReadOnlyRegistry
 
 # What a supervisor starts again: EX_SOFTWARE of sysexits.
@@ -49,15 +50,15 @@ def run_api(settings: Settings) -> int:
     """
     config, secrets = read_config(settings), read_secrets(settings)
     listening = _listen(settings)
-    evidence, made = Links(), Changes()
+    evidence, made = Links(store_of(settings, LINKS)), Changes()
     copies = [
         LiveCopy(prefixed(settings, topic), settings.kafka_client, store=store)
         for topic, store in (
-            (CUSTOMER_STATE, None),
-            (ASSIGNMENTS, None),
+            (CUSTOMER_STATE, Kept(store_of(settings, CUSTOMER_STATE))),
+            (ASSIGNMENTS, Kept(store_of(settings, ASSIGNMENTS))),
             (LINKS, evidence),
             (CHANGES, made),
-            (ACCOUNT_STATE, None),
+            (ACCOUNT_STATE, Kept(store_of(settings, ACCOUNT_STATE))),
         )
     ]
     states, assignments, links, changes, accounts = copies

@@ -1,86 +1,73 @@
-"""The evidence of all workspaces in memory, found by either identifier."""
+"""The evidence of all workspaces, found by either identifier."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Final
 
+from customeros.runtime.stream.store import DictStore, Store
 from customeros.schemas.codec import ASSIGNMENT, IDENTITY_LINK
 from customeros.schemas.identifier import IdentifierKey, customer_id
 from customeros.schemas.identity import IdentityChange, IdentityLink, Refusal
 from customeros.schemas.topics import topic_key
 from customeros.sdk.lookup import Copy
 from customeros.serving.identity.changes import Changes
+from customeros.serving.kept import Kept
+
+# Rows of the index, before all values: an identifier and what names it; what joined nobody.
+_BESIDE, _REFUSED, _INDEX_END = b"\0", b"\1", b"\2"
+_JOINING: Final = (None, Refusal.WEAK)
 
 
-class Links(MutableMapping[bytes, bytes]):
-    """
-    Values of `identity.links` by key, as a `LiveCopy` stores them, with an index.
+class Links(Kept):
+    """Values of `identity.links` by key, as a `LiveCopy` stores them, with an index."""
 
-    Written by one thread and read by others: an index entry is replaced, never changed.
-    """
-
-    def __init__(self) -> None:
-        self._values: dict[bytes, bytes] = {}
-        self._beside: dict[bytes, tuple[bytes, ...]] = {}
-        self._refused: dict[bytes, None] = {}
-
-    def __getitem__(self, name: bytes) -> bytes:
-        return self._values[name]
-
-    def __setitem__(self, name: bytes, value: bytes) -> None:
-        if name not in self._values:
-            for end in _ends(name):
-                self._beside[end] = (*self._beside.get(end, ()), name)
-        self._values[name] = value
-        # What only suggests was never to join anybody, so it is no conflict.
-        if IDENTITY_LINK.decode(value).refused in (None, Refusal.WEAK):
-            self._refused.pop(name, None)
-        else:
-            self._refused[name] = None
-
-    def __delitem__(self, name: bytes) -> None:
-        del self._values[name]
-        self._refused.pop(name, None)
-        for end in _ends(name):
-            left = tuple(other for other in self._beside.get(end, ()) if other != name)
-            if left:
-                self._beside[end] = left
-            else:
-                self._beside.pop(end, None)
+    def __init__(self, store: Store | None = None) -> None:
+        super().__init__(store or DictStore())
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(list(self._values))
-
-    def __len__(self) -> int:
-        return len(self._values)
+        return (name for name, _ in self._store.scan(b"", _INDEX_END))
 
     def naming(self, workspace: str, key: str) -> list[IdentityLink]:
         """All that names *key* and another identifier."""
-        names = self._beside.get(topic_key(workspace, key), ())
-        found = [self._values.get(name) for name in names if not name.endswith(b".")]
+        beside = _BESIDE + topic_key(workspace, key) + b"\0"
+        names = [row[len(beside) :] for row, _ in self._store.scan(beside)]
+        found = self._store.get_many([name for name in names if not name.endswith(b".")])
         return [IDENTITY_LINK.decode(value) for value in found if value is not None]
 
     def named(self, workspace: str) -> Iterator[str]:
         """Every identifier that evidence names."""
-        start = topic_key(workspace, "")
-        for end in list(self._beside):
-            if end.startswith(start):
-                yield end[len(start) :].decode()
+        start = _BESIDE + topic_key(workspace, "")
+        ends = (row[len(start) :].partition(b"\0")[0] for row, _ in self._store.scan(start))
+        return (end.decode() for end, _ in groupby(ends))
 
     def quarantined(self, workspace: str, key: str) -> bool:
-        return topic_key(workspace, f"{key}.") in self._values
+        return topic_key(workspace, f"{key}.") in self
 
     def overflown(self, workspace: str, key: str) -> bool:
         """Whether it is quarantined, and not all of its neighbours were kept."""
-        value = self._values.get(topic_key(workspace, f"{key}."))
+        value = self.get(topic_key(workspace, f"{key}."))
         return value is not None and not IDENTITY_LINK.decode(value).complete
 
     def refused(self, workspace: str) -> list[IdentityLink]:
         """Evidence that joined nobody, and identifiers that are quarantined; newest first."""
-        start = topic_key(workspace, "")
-        values = [self._values.get(name) for name in list(self._refused) if name.startswith(start)]
+        start = _REFUSED + topic_key(workspace, "")
+        names = [row[len(_REFUSED) :] for row, _ in self._store.scan(start)]
+        values = self._store.get_many(names)
         found = [IDENTITY_LINK.decode(value) for value in values if value is not None]
         return sorted(found, key=lambda one: (one.version, one.a, one.b), reverse=True)
+
+    def _write(self, writes: Mapping[bytes, bytes | None]) -> None:
+        """Together with its rows of the index."""
+        rows: dict[bytes, bytes | None] = dict(writes)
+        for name, value in writes.items():
+            here = None if value is None else b""
+            rows |= {_BESIDE + end + b"\0" + name: here for end in _ends(name)}
+            # What only suggests was never to join anybody, so it is no conflict.
+            refused = value is not None and IDENTITY_LINK.decode(value).refused not in _JOINING
+            rows[_REFUSED + name] = b"" if refused else None
+        super()._write(rows)
 
 
 class WorkspaceGraph:

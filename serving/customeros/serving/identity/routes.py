@@ -15,7 +15,7 @@ from customeros.serving.identity.why import WhyAnswers
 
 
 def identity_routes(customers: CustomerAnswers, know: IdentityKnowledge) -> list[Route]:
-    """To be asked before the paths of a customer, one of which is here."""
+    """The first is a path of a customer, to be asked before the others of a customer."""
     door = Door(customers, know)
     why, made, what_if = WhyAnswers(door), ByHandAnswers(door), WhatIfAnswers(door)
     rules = RulesAnswers(door, what_if)
