@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from benchmarks import latency, lines, organisation, overload, recovery, stages, supernode, whole
+from benchmarks import (
+    growth,
+    latency,
+    lines,
+    organisation,
+    overload,
+    reads,
+    recovery,
+    stages,
+    supernode,
+    whole,
+)
 from benchmarks.engine import measure as engine
 from benchmarks.measurement import Measurement
 
@@ -15,6 +26,8 @@ MEASUREMENTS: Final[tuple[Measurement, ...]] = (
     engine.MEASUREMENT,
     engine.KILLED,
     overload.MEASUREMENT,
+    reads.MEASUREMENT,
+    growth.MEASUREMENT,
     recovery.MEASUREMENT,
     supernode.MEASUREMENT,
     organisation.MEASUREMENT,
