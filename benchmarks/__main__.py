@@ -64,7 +64,11 @@ def main(
         )
         if value is not None
     }
-    wanted = list(_BY_NAME) if "all" in names else [name for name in _BY_NAME if name in names]
+    wanted = [
+        name
+        for name, each in _BY_NAME.items()
+        if name in names or ("all" in names and not each.apart)
+    ]
     if len(wanted) > 1:
         _one_by_one(wanted, names)
     for name in wanted:

@@ -17,18 +17,10 @@ from customeros.runtime.clients import consumer, producer
 from customeros.runtime.config import Config
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
-from customeros.schemas import codec, topics
+from customeros.schemas import topics
 
 _AT_ONCE: Final = 10_000
 _PATIENCE_SECONDS: Final = 10.0
-_SINK_READS: Final[Mapping[topics.Topic, Callable[[bytes], Any]]] = {
-    topics.RESOLVED: codec.RESOLVED_EVENT.decode,
-    topics.CUSTOMER_STATE: codec.CUSTOMER_STATE.decode,
-    topics.ACCOUNT_STATE: codec.ACCOUNT_STATE.decode,
-    topics.ASSIGNMENTS: codec.ASSIGNMENT.decode,
-    topics.LINKS: codec.IDENTITY_LINK.decode,
-    topics.DEAD_LETTERS: codec.DEAD_LETTER.decode,
-}
 
 
 class Traffic(NamedTuple):
@@ -59,7 +51,7 @@ def traffic_from_now(stage: str, settings: Settings) -> Callable[[], Traffic]:
 
 
 def measure_floor(stage: str, servers: Servers, settings: Settings, traffic: Traffic) -> Floor:
-    """Read and decode what *stage* read, then write what it wrote to topics of their own."""
+    """Read what *stage* read, and decode it for a worker; then write what it wrote, elsewhere."""
     elsewhere = installation(servers, f"{settings.prefix.rstrip('.')}-floor-{stage}")
     written = [
         (f"{elsewhere.prefix}{(m.topic() or '').removeprefix(settings.prefix)}", m.key(), m.value())
@@ -86,9 +78,10 @@ def _reading(stage: str, settings: Settings, wanted: Mapping[Place, Span]) -> fl
         for message in messages:
             error = message.error()
             if error is None:
+                decode = decoders.get(message.topic() or "")
                 value = message.value()
-                if value is not None:
-                    decoders[message.topic() or ""](value)
+                if decode and value is not None:
+                    decode(value)
             elif error.code() == KafkaError._PARTITION_EOF:
                 unread.discard((message.topic() or "", message.partition() or 0))
     reader.close()
@@ -108,5 +101,5 @@ def _writing(settings: Settings, records: list[tuple[str, bytes | None, bytes | 
 
 def _decoders(stage: str, settings: Settings) -> dict[str, Callable[[bytes], Any]]:
     build = STAGES.get(stage)
-    sources = build(Config({}), settings).sources if build else _SINK_READS
+    sources = build(Config({}), settings).sources if build else {}
     return {prefixed(settings, topic): decode for topic, decode in sources.items()}

@@ -52,6 +52,7 @@ class Measurement(NamedTuple):
         usual: sizes that mean something.
         quick: sizes that only make sure that all of it runs.
         plots: pictures of its sections.
+        apart: only when it is named; `all` leaves it out.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Measurement(NamedTuple):
     usual: Sizes = Sizes()
     quick: Sizes = Sizes(events=500, seconds=1, identifiers=500, customers=500)
     plots: tuple[Plot, ...] = ()
+    apart: bool = False
 
     def medians(self, sizes: Sizes, *, runs: int) -> list[Section]:
         """Run it so often on servers of its own."""

@@ -70,7 +70,7 @@ class Plot(NamedTuple):
         name: of the file, `NAME.svg`.
         section: the title of the section.
         question: what the picture answers, its title.
-        x: the column that names the bars, or is what the lines go over.
+        x: the column that names the bars, or is what the lines go over; none: there is one bar.
         values: columns in one unit, each with a colour of its own.
         unit: of the values, with what they are, as in `CPU µs per event`.
         by: a column whose values tell the series apart, where `values` is one column.
@@ -122,7 +122,7 @@ def series_of(plot: Plot, rows: Sequence[Row]) -> Series:
     found: dict[str, dict[str | float, float]] = {}
     for row in rows:
         for column in plot.values:
-            value, at = row.get(column), row.get(plot.x)
+            value, at = row.get(column), row.get(plot.x) if plot.x else ""
             if isinstance(value, str) or value is None or at is None:
                 continue
             name = str(row.get(plot.by, "")) if plot.by else column

@@ -59,7 +59,8 @@ def measure_stages(servers: Servers, *, events: int, run: int) -> list[Section]:
             "What a stage could cost at the least in Python: the records that it read, read by "
             "bare librdkafka and decoded, and the records that it wrote, its changelog included, "
             "written by bare librdkafka, without transactions; for the collector the writing "
-            "alone, for the sink the reading. `times` is the stage over its floor.",
+            "alone, for the sink the reading alone, undecoded. `times` is the stage over its "
+            "floor.",
             [_beside_floor(row) for row in rows],
         ),
     ]

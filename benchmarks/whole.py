@@ -56,7 +56,7 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
     with running_all(settings) as processes:
         wait_until_opened(settings, processes)
         send_all(settings, warm_up, batch=_BATCH, connections=_CONNECTIONS)
-        _when_arrived(settings, _WARM_UP_EVENTS, time.monotonic)
+        when_arrived(settings, _WARM_UP_EVENTS, time.monotonic)
         pids = pids_of(servers, processes)
 
         def moment() -> tuple[float, dict[str, Usage]]:
@@ -65,20 +65,24 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
         began, before = moment()
         send_all(settings, calls, batch=_BATCH, connections=_CONNECTIONS)
         sent = time.monotonic() - began
-        arrived, after = _when_arrived(settings, _WARM_UP_EVENTS + events, moment)
-        peaks = {name: round(peak_rss_bytes(pid) / 1e6) for name, pid in pids.items()}
+        arrived, after = when_arrived(settings, _WARM_UP_EVENTS + events, moment)
+        peaks = {name: peak_rss_bytes(pid) for name, pid in pids.items()}
         families = _families(settings)
     seconds = arrived - began
-    used = {
-        name: {**cost(before[name], after[name], events), "peak RSS MB": peaks[name]}
+    by_process: list[Row] = [
+        {
+            "process": name,
+            **cost(before[name], after[name], events),
+            "peak RSS MB": round(peaks[name] / 1e6),
+        }
         for name in pids
-    }
+    ]
     whole: Row = {
         "what": "end to end",
         "events": events,
         "seconds": seconds,
         "events/s": events / seconds,
-        **{name: sum(float(row[name]) for row in used.values()) for name in _SUMMED},
+        **{name: sum(float(row[name]) for row in by_process) for name in _SUMMED},
     }
     accepted: Row = {
         "what": "accepted by the collector",
@@ -92,20 +96,13 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
             "All processes at once, four connections that send batches of 100 as fast as they are "
             "taken, until ClickHouse holds and the customer states count every event (asked every "
             f"{_POLL_SECONDS:g} s). The sum of peaks is more than was ever there at once.",
-            [whole, accepted, *({"what": f"· {name}", **row} for name, row in used.items())],
+            [whole, accepted],
         ),
-        Section(
-            "End to end, by process",
-            "The same.",
-            [{"what": "", **{name: row["CPU µs/event"] for name, row in used.items()}}],
-            shown=False,
-        ),
+        Section("End to end, by process", "Of the same run.", by_process),
         Section(
             "Mix",
             "What was sent, and the families as ClickHouse has them.",
-            [
-                {**mix_of(calls), **families},
-            ],
+            [{**mix_of(calls), **families}],
         ),
     ]
 
@@ -114,7 +111,7 @@ def sustained(settings: Settings, calls: Sequence[Call]) -> float:
     """Events/s from the first request until all *calls* are everywhere; none came before."""
     began = time.monotonic()
     send_all(settings, calls, batch=_BATCH, connections=_CONNECTIONS)
-    return len(calls) / (_when_arrived(settings, len(calls), time.monotonic) - began)
+    return len(calls) / (when_arrived(settings, len(calls), time.monotonic) - began)
 
 
 def pids_of(servers: Servers, processes: Mapping[str, Running]) -> dict[str, int]:
@@ -135,7 +132,7 @@ def wait_until_opened(settings: Settings, processes: dict[str, Running]) -> None
         )
 
 
-def _when_arrived(settings: Settings, events: int, moment: Callable[[], _T]) -> _T:
+def when_arrived(settings: Settings, events: int, moment: Callable[[], _T]) -> _T:
     """The moment from which on all was there; returns when no stage has anything left to do."""
     with connect(settings, settings.clickhouse.database) as client:
         while True:
@@ -178,8 +175,9 @@ MEASUREMENT: Final = Measurement(
             section="End to end, by process",
             question="Where does an event's CPU go, all the way?",
             kind=Kind.STACKED,
-            x="what",
-            values=PROCESSES,
+            x="",
+            values=("CPU µs/event",),
+            by="process",
             unit="CPU µs per event",
             aim=250,
         ),

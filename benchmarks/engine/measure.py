@@ -253,4 +253,5 @@ KILLED: Final = Measurement(
         measure_killed(run.servers(), events=run.sizes.events, run=run.number, only=run.sizes.only)
     ],
     usual=Sizes(events=10_000),
+    apart=True,
 )
