@@ -51,6 +51,10 @@ fix: install ## let the formatter and the linter mend what they can
 test: check test-deps ## everything that must hold before a change lands
 	@pytest --numprocesses 2 --dist loadfile
 
+.PHONY: chaos
+chaos: install ## faults at random moments on real Kafka and ClickHouse: SEEDS=1-100 JOBS=2
+	@PYTHONPATH=tests python -m support.chaos --seeds $(or $(SEEDS),1-5) --jobs $(or $(JOBS),1)
+
 .PHONY: test-deps
 test-deps: install
 	@tests/install-browser
