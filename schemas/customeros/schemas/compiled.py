@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -22,8 +23,16 @@ _LONG_BITS: Final = 64
 _LONG_BYTES: Final = 10
 _CONTINUED: Final = 0x808080808080
 _SIX_BYTES: Final = 0x008080808080
-# Most lengths and counts are below this; one tuple look-up instead of arithmetic.
+# Most lengths and counts are below this; one look-up instead of arithmetic.
 _TABLE: Final = 4096
+# A state is written and read again and again with the times and words that it had before.
+_LARGE: Final = 16_384
+_WORDS: Final = 4_096
+_WORD_CHARACTERS: Final = 100
+# Fields whose values are few; so are the keys of maps.
+_RECURRING: Final = frozenset(
+    ("workspace", "source", "family", "kind", "type", "name", "currency", "channel")
+)
 
 
 class Compiled(NamedTuple):
@@ -52,7 +61,6 @@ def compile_codec(
     """
     writer, reader = _Generator("value, out"), _Generator("data, at", unread)
     writer.write(definition, struct, "value")
-    writer.line("return None")
     reader.read(definition, struct, "value")
     reader.line("return value, at")
     return Compiled(writer.function(), reader.function())
@@ -62,16 +70,9 @@ def long_bytes(number: int) -> bytes:
     """Avro's zigzag varint of *number*; OverflowError beyond 64 bits."""
     rest = (number << 1) ^ (number >> (_LONG_BITS - 1))
     if rest >> 35 and not rest >> 42:  # times of the years 1987 to 2039 in ms
-        return bytes(
-            (
-                rest & 127 | 128,
-                rest >> 7 & 127 | 128,
-                rest >> 14 & 127 | 128,
-                rest >> 21 & 127 | 128,
-                rest >> 28 & 127 | 128,
-                rest >> 35,
-            )
-        )
+        pairs = rest & 0x3FFF | (rest & 0xFFFC000) << 2 | (rest & 0x3FFF0000000) << 4
+        six = pairs & 0x7F007F007F | (pairs & 0x3F803F803F80) << 1
+        return (six | _SIX_BYTES).to_bytes(6, "little")
     if not 0 <= rest < 1 << _LONG_BITS:
         raise OverflowError("a long has 64 bits")
     out = bytearray()
@@ -84,11 +85,9 @@ def long_bytes(number: int) -> bytes:
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
     """The long at *at* and the position after it."""
-    six = int.from_bytes(data[at : at + 6], "little")
-    if six & _CONTINUED == _SIX_BYTES:  # as in `long_bytes`
-        pairs = six & 0x7F007F007F | (six & 0x7F007F007F00) >> 1
-        number = pairs & 0x3FFF | pairs >> 2 & 0xFFFC000 | pairs >> 4 & 0x3FFF0000000
-        return (number >> 1) ^ -(number & 1), at + 6
+    time = _time(data[at : at + 6])
+    if time is not None:
+        return time, at + 6
     number = shift = 0
     for place in range(at, at + _LONG_BYTES):
         byte = data[place]
@@ -99,6 +98,17 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
             return (number >> 1) ^ -(number & 1), place + 1
         shift += 7
     raise ValueError("a long has 64 bits")
+
+
+@lru_cache(maxsize=_LARGE)
+def _time(data: bytes) -> int | None:
+    """The long that six bytes are, as `long_bytes` writes times; None: they are none."""
+    six = int.from_bytes(data, "little")
+    if six & _CONTINUED != _SIX_BYTES:
+        return None
+    pairs = six & 0x7F007F007F | (six & 0x7F007F007F00) >> 1
+    number = pairs & 0x3FFF | pairs >> 2 & 0xFFFC000 | pairs >> 4 & 0x3FFF0000000
+    return (number >> 1) ^ -(number & 1)
 
 
 def _read_size(data: bytes, at: int) -> tuple[int, int]:
@@ -118,9 +128,25 @@ def _read_count(data: bytes, at: int) -> tuple[int, int]:
     return abs(count), at
 
 
+class _Longs(dict[int, bytes]):
+    """The bytes of longs: the small ones are there, and those written last are remembered."""
+
+    def __missing__(self, number: int) -> bytes:
+        return _large(number)
+
+
+_large: Final = lru_cache(maxsize=_LARGE)(long_bytes)
+
+
+def _text_bytes(text: str) -> bytes:
+    data = text.encode()
+    return long_bytes(len(data)) + data
+
+
 _NAMES: Final[Mapping[str, Any]] = {
-    "LONG": tuple(long_bytes(n) for n in range(_TABLE)),
-    "long_bytes": long_bytes,
+    "LONG": _Longs((n, long_bytes(n)) for n in range(_TABLE)),
+    "text_bytes": _text_bytes,
+    "word_bytes": lru_cache(maxsize=_WORDS)(_text_bytes),
     "read_long": read_long,
     "read_size": _read_size,
     "read_count": _read_count,
@@ -136,10 +162,12 @@ class _Generator:
         self._names = dict(_NAMES)
         self._depth = 1
         self._fresh = 0
+        self._pieces: list[str] = []
         self._records: dict[str, Any] = {}
 
     def function(self) -> Callable[..., Any]:
         """The compiled function. Its text comes from the schemas in this package alone."""
+        self._put_pieces()
         names = dict(self._names)
         exec("\n".join(self._lines), names)  # noqa: S102
         function: Callable[..., Any] = names["generated"]
@@ -148,19 +176,20 @@ class _Generator:
     def line(self, text: str) -> None:
         self._lines.append("    " * self._depth + text)
 
-    def write(self, schema: Any, kind: Any, value: str) -> None:
+    def write(self, schema: Any, kind: Any, value: str, *, recurs: bool = False) -> None:
         """Lines that append the bytes of the expression *value* to `out`."""
         match self._resolved(schema):
             case [_, _] as branches:
-                self._write_optional(branches, _present(kind), value)
+                self._write_optional(branches, _present(kind), value, recurs=recurs)
             case {"type": "record"} as record:
                 name = self._local("record")
                 self.line(f"{name} = {value}")
                 for field, field_kind in _fields(record, kind):
-                    self.write(field["type"], field_kind, f"{name}.{field['name']}")
+                    part = f"{name}.{field['name']}"
+                    self.write(field["type"], field_kind, part, recurs=field["name"] in _RECURRING)
             case {"type": "enum", "symbols": symbols}:
                 coded = {s: long_bytes(n) for n, s in enumerate(_symbols(symbols, kind))}
-                self.line(f"out.append({self._constant(coded)}[{value}])")
+                self._pieces.append(f"{self._constant(coded)}[{value}]")
             case {"type": "array", "items": item}:
                 (item_kind, _) = _arguments(kind, tuple)
                 with (
@@ -173,8 +202,14 @@ class _Generator:
                 with self._writing_blocks(value) as (items, each):
                     name = self._local("name")
                     with self._block(f"for {name}, {each} in {items}.items():"):
-                        self.write("string", str, name)
+                        self.write("string", str, name, recurs=True)
                         self.write(item, item_kind, each)
+            case "string" if recurs:
+                _expect(kind, str)
+                self._pieces.append(
+                    f"word_bytes({value}) if len({value}) <= {_WORD_CHARACTERS}"
+                    f" else text_bytes({value})"
+                )
             case "string":
                 _expect(kind, str)
                 self._write_sized(f"{value}.encode()")
@@ -183,14 +218,10 @@ class _Generator:
                 self._write_sized(value)
             case "long":
                 _expect(kind, int)
-                name = self._local("number")
-                self.line(f"{name} = {value}")
-                self.line(
-                    f"out.append(LONG[{name}] if 0 <= {name} < {_TABLE} else long_bytes({name}))"
-                )
+                self._pieces.append(f"LONG[{value}]")
             case "boolean":
                 _expect(kind, bool)
-                self.line(f"out.append(b'\\x01' if {value} else b'\\x00')")
+                self._pieces.append(f"b'\\x01' if {value} else b'\\x00'")
             case other:
                 raise TypeError(f"no codec for {other!r}")
 
@@ -277,15 +308,15 @@ class _Generator:
             case _:  # an enum or a boolean
                 self.line("at += 1")
 
-    def _write_optional(self, branches: list[Any], kind: Any, value: str) -> None:
+    def _write_optional(self, branches: list[Any], kind: Any, value: str, *, recurs: bool) -> None:
         absent = branches.index("null")
         name = self._local("maybe")
         self.line(f"{name} = {value}")
         with self._block(f"if {name} is None:"):
-            self.line(f"out.append({long_bytes(absent)!r})")
+            self._pieces.append(repr(long_bytes(absent)))
         with self._block("else:"):
-            self.line(f"out.append({long_bytes(1 - absent)!r})")
-            self.write(branches[1 - absent], kind, name)
+            self._pieces.append(repr(long_bytes(1 - absent)))
+            self.write(branches[1 - absent], kind, name, recurs=recurs)
 
     def _read_optional(self, branches: list[Any], kind: Any, target: str) -> None:
         absent = branches.index("null")
@@ -300,8 +331,14 @@ class _Generator:
 
     def _write_sized(self, value: str) -> None:
         name = self._local("text")
-        self.line(f"{name} = {value}; size = len({name})")
-        self.line(f"out += (LONG[size] if size < {_TABLE} else long_bytes(size), {name})")
+        self.line(f"{name} = {value}")
+        self._pieces += (f"LONG[len({name})]", name)
+
+    def _put_pieces(self) -> None:
+        """What was written since the last time, in one go."""
+        if self._pieces:
+            self.line(f"out += ({', '.join(self._pieces)},)")
+            self._pieces.clear()
 
     def _read_sized(self, target: str, decode: str) -> None:
         """A slice beyond the end is short; the next read, or the caller at the end, sees it."""
@@ -317,9 +354,9 @@ class _Generator:
         items, each = self._local("items"), self._local("item")
         self.line(f"{items} = {value}")
         with self._block(f"if {items}:"):
-            self.line(f"out.append(long_bytes(len({items})))")
+            self._pieces.append(f"LONG[len({items})]")
             yield items, each
-        self.line("out.append(b'\\x00')")
+        self._pieces.append(repr(long_bytes(0)))
 
     @contextmanager
     def _reading_blocks(self) -> Iterator[None]:
@@ -337,9 +374,11 @@ class _Generator:
 
     @contextmanager
     def _block(self, head: str) -> Iterator[None]:
+        self._put_pieces()
         self.line(head)
         self._depth += 1
         yield
+        self._put_pieces()
         self._depth -= 1
 
     def _local(self, stem: str) -> str:
