@@ -35,6 +35,8 @@ _PLOTTED: Final = "Engine, but for plain Faust"
 _OFF_THE_SCALE: Final = "faust"
 # What was read is said within a few commits; a reader of transactions waits for the last of them.
 _PATIENCE_SECONDS: Final = 15.0
+# A cluster of Flink's takes half a minute to start where others are at work.
+_HALF_SECONDS: Final = 300.0
 # A group waits so long for a member that was killed: Faust's 60 s are the longest here.
 _KILLED_PATIENCE_SECONDS: Final = 90.0
 
@@ -160,17 +162,20 @@ def _killed(engine: Engine, servers: Servers, backlog: Backlog) -> Row:
     settings = backlog.settings
     logs = settings.home / "logs"
     with closing(Said(settings, prefixed(settings, OUTPUT))) as said:
-        with running(spec, logs) as worker:
-            wait_until(
-                lambda: records_read(worker) >= backlog.events // 2,
-                seconds=_KILLED_PATIENCE_SECONDS,
-                what=spec.name,
-            )
-            worker.child.kill()
-            worker.child.wait()
-        begun = time.monotonic()
-        with running(spec, logs):
-            said.listen(backlog.right, patience_seconds=_KILLED_PATIENCE_SECONDS)
+        try:
+            with running(spec, logs) as worker:
+                wait_until(
+                    lambda: records_read(worker) >= backlog.events // 2,
+                    seconds=_HALF_SECONDS,
+                    what=spec.name,
+                )
+                worker.child.kill()
+                worker.child.wait()
+            begun = time.monotonic()
+            with running(spec, logs):
+                said.listen(backlog.right, patience_seconds=_KILLED_PATIENCE_SECONDS)
+        except (OSError, TimeoutError) as error:
+            return {"what": engine.what, "result": f"failed: {error}"}
     return {
         "what": engine.what,
         "events": backlog.events,
