@@ -24,7 +24,7 @@ from customeros.connectors.segment import (
 )
 from customeros.connectors.segment.calls import STAGE
 from customeros.runtime import metrics
-from customeros.runtime.config import Config
+from customeros.runtime.config import Config, Source
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
@@ -85,15 +85,14 @@ class Accepting:
     async def _take_in(self, path: str, asked: Headers, receive: Receive) -> list[Outcome]:
         self._check_room()
         write_key = basic_user(asked)
-        if write_key is not None and self._config.source_by_write_key(write_key) is None:
-            raise Refused(answers.UNKNOWN_WRITE_KEY)
+        source = self._source(write_key) if write_key is not None else None
         with Body(self._allowance) as body:
             kind = ENDPOINTS[path]
             read = read_batch if kind is None else read_call
             said = await body.read(receive)
             # Once more: others came meanwhile, and this is where a request begins to cost.
             self._check_room()
-            outcomes = self._interpret(read(said), write_key, kind)
+            outcomes = self._interpret(read(said), source, kind)
             await self._publisher.publish([self._record(outcome) for outcome in outcomes])
         return outcomes
 
@@ -103,11 +102,15 @@ class Accepting:
         if self._publisher.congested:
             raise Overloaded
 
-    def _interpret(self, batch: Batch, write_key: str | None, kind: str | None) -> list[Outcome]:
-        said = write_key or batch.write_key
-        source = self._config.source_by_write_key(said) if said else None
+    def _source(self, write_key: str) -> Source:
+        source = self._config.source_by_write_key(write_key)
         if source is None:
             raise Refused(answers.UNKNOWN_WRITE_KEY)
+        return source
+
+    def _interpret(self, batch: Batch, source: Source | None, kind: str | None) -> list[Outcome]:
+        """Args: source: that the request's head names; else the body does."""
+        source = source or self._source(batch.write_key or "")
         interpreter = self._interpreters[source.workspace, source.name]
         envelope = Envelope(uuid.uuid4().hex, self._clock(), batch.sent_at, batch.context)
         return [

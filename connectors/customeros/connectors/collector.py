@@ -22,6 +22,7 @@ from customeros.connectors.segment.calls import STAGE
 from customeros.connectors.server import serve
 from customeros.runtime import metrics
 from customeros.runtime.config import Config, read_config
+from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 
@@ -183,4 +184,5 @@ def run_collector(settings: Settings) -> int:
     allowance = Allowance(settings.collector.max_inflight_mb * 1024 * 1024)
     publisher = KafkaPublisher(settings, allowance)
     app = build_collector(config, settings, secrets.workspace_key, publisher, allowance=allowance)
+    collect_rarely()
     return serve(app, settings.collector)

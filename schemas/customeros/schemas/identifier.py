@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
 import re
@@ -53,6 +52,9 @@ BLOCKED_VALUES: Final = frozenset(
         "",
         "[object object]",
     }
+)
+_BASE32_PAIRS: Final = tuple(
+    a + b for a in "abcdefghijklmnopqrstuvwxyz234567" for b in "abcdefghijklmnopqrstuvwxyz234567"
 )
 _ALL_ZERO = re.compile(r"^[0\-.:]+$")
 _ROLE_MAILBOX = re.compile(
@@ -191,8 +193,9 @@ def is_customer_id(text: str) -> bool:
 
 
 def _base32(digest: bytes) -> str:
-    # 15 bytes make 24 characters; Python's encoder is slow enough to notice the other 17.
-    return base64.b32encode(digest[:15])[:KEY_CHARACTERS].decode().lower()
+    # Two characters at a time; Python's encoder takes four times as long.
+    bits = int.from_bytes(digest[:13], "big") >> 4
+    return "".join([_BASE32_PAIRS[bits >> shift & 1023] for shift in range(90, -10, -10)])
 
 
 def _text(value: object) -> str | None:

@@ -7,7 +7,6 @@ to it that it counts once. ClickHouse away: the partitions pause and the same ro
 
 from __future__ import annotations
 
-import gc
 import signal
 import threading
 import time
@@ -21,6 +20,7 @@ from customeros.runtime import clients, metrics
 from customeros.runtime.backlog import Backlog
 from customeros.runtime.ending import EXIT_CRASHED
 from customeros.runtime.errors import CustomerOSError, Misconfigured, Unavailable
+from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import ensure_topics, prefixed
@@ -41,9 +41,6 @@ GROUP: Final = "sink-clickhouse"
 
 # Idle, the loop looks this often whether it should stop.
 _IDLE_SECONDS: Final = 0.5
-# Rows wait by the thousand and hold no cycles; at Python's own 700 objects a third of the time
-# went into looking for some.
-_GARBAGE_THRESHOLDS: Final = (50_000, 20, 50)
 # Taken from librdkafka at once: enough to be cheap, few enough to see the limits below in time.
 _MESSAGES: Final = 1_000
 # One customer state may have 128 kB, so rows alone do not bound a batch.
@@ -68,14 +65,13 @@ def run_sink(settings: Settings) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    gc.set_threshold(*_GARBAGE_THRESHOLDS)
     # An insert may take its time before it is known whether ClickHouse is away.
     progress = Progress(STAGE, settings.worker.patience_seconds + ANSWER_SECONDS)
     metrics.serve_metrics(settings.metrics, trouble=lambda: progress.trouble)
     try:
         target = _connected(settings, stop, progress)
         if target is not None:
-            gc.freeze()  # what was imported lives as long as the process
+            collect_rarely()
             Sink(settings, target, progress).run(stop)
             target.close()
     except Misconfigured:
