@@ -6,7 +6,8 @@ import queue
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection
 from itertools import islice
 from statistics import quantiles
 from typing import Final, NamedTuple
@@ -29,7 +30,7 @@ from benchmarks.watching import (
 from benchmarks.whole import PROCESSES, pids_of, sustained, wait_until_opened
 from customeros.connectors.tracking import TrackingClient
 from customeros.runtime.clickhouse import connect
-from customeros.runtime.settings import Settings
+from customeros.runtime.settings import LOOPBACK, Settings
 
 _SEED: Final = 6
 _LOADS_PERCENT: Final = (10, 50, 80)
@@ -92,7 +93,7 @@ def measure_latency(
         Section(
             "Latency",
             f"Since each batch of {_BATCH} was due, at shares of {rate:,.0f} events/s, which the "
-            f"same machine sustained; {seconds:g} s each. {_PROBES_PER_SECOND} events a second are "
+            f"machine sustains; {seconds:g} s each. {_PROBES_PER_SECOND} events a second are "
             f"looked for: by a reader of customer-state, by a SELECT and by a GET of the customer, "
             f"every {_LOOK_SECONDS * 1000:g} ms or as often as there is an answer, which is part "
             "of the figure.",
@@ -125,14 +126,14 @@ def _load(
     every = max(1, round(batches_per_second / _PROBES_PER_SECOND))
     with ExitStack() as stack:
         client = stack.enter_context(connect(settings, settings.clickhouse.database))
-        states = states_from_now_on(settings)
-        stack.callback(states.close)
+        states = stack.enter_context(closing(states_from_now_on(settings)))
+        api = stack.enter_context(closing(HTTPConnection(LOOPBACK, settings.api.port)))
         watchers = {
             place: stack.enter_context(Watcher(probes, look, seconds=pause))
             for place, look, pause in (
                 ("in customer-state", in_states(states), 0.0),
                 ("in ClickHouse", in_clickhouse(client), _LOOK_SECONDS),
-                ("in the API", in_api(settings, probes), _LOOK_SECONDS),
+                ("in the API", in_api(api, settings, probes), _LOOK_SECONDS),
             )
         }
         sending = stack.enter_context(_Sending(settings))

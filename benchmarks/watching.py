@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from http.client import HTTPConnection
 from typing import Final
 from urllib.parse import quote
 
@@ -16,7 +16,7 @@ from confluent_kafka import OFFSET_END, Consumer, TopicPartition
 from benchmarks.traffic import Call
 from customeros.runtime.clients import consumer
 from customeros.runtime.secrets import read_secrets
-from customeros.runtime.settings import LOOPBACK, Settings
+from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
 from customeros.schemas.topics import CUSTOMER_STATE
 
@@ -122,9 +122,8 @@ def states_from_now_on(settings: Settings) -> Consumer:
     return reader
 
 
-def in_api(settings: Settings, probes: Probes) -> Look:
-    """A `GET` of each one's customer over one connection."""
-    connection = http.client.HTTPConnection(LOOPBACK, settings.api.port)
+def in_api(connection: HTTPConnection, settings: Settings, probes: Probes) -> Look:
+    """A `GET` of each one's customer over a *connection* to the API."""
     headers = {"Authorization": f"Bearer {read_secrets(settings).api_token}"}
 
     def look(pending: Sequence[str]) -> Iterable[str]:
