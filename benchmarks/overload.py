@@ -100,13 +100,11 @@ def measure_overload(
             counts = stored_counts(client)
         peaks = {name: peak_rss_bytes(process.pid) for name, process in everything.items()}
     peaks["all of it"] = sum(peaks.values())
-    lateness = sorted(o.seconds * 1000 for o in outcomes if o.status == _ACCEPTED)
-    cuts = quantiles(lateness, n=100, method="inclusive") if len(lateness) > 1 else [0.0] * 99
     told: Row = {
         "sustained/s": rate,
         **_rates(outcomes, seconds),
-        "accepted p50 ms": cuts[49],
-        "p99 ms": cuts[98],
+        **_waits("200", [o for o in outcomes if o.status == _ACCEPTED]),
+        **_waits("429 or 503", [o for o in outcomes if o.status in (429, 503)]),
     }
     afterwards: Row = {
         **found._asdict(),
@@ -194,6 +192,13 @@ def _verdict(client: Client, outcomes: Sequence[Outcome]) -> Verdict:
     )
     rows = client.query(sql).result_rows
     return verdict(outcomes, {int(batch): (int(e), int(d)) for batch, e, d in rows})
+
+
+def _waits(status: str, outcomes: Sequence[Outcome]) -> dict[str, Figure]:
+    if len(outcomes) < 2:
+        return {}
+    waits = quantiles((o.seconds * 1000 for o in outcomes), n=100, method="inclusive")
+    return {f"{status} p50 ms": waits[49], f"{status} p99 ms": waits[98]}
 
 
 def _course(outcomes: Sequence[Outcome], seconds: float) -> list[Row]:

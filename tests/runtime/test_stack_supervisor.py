@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,7 @@ from customeros.runtime.stack.processes import (
     embedded_specs,
     says_anything,
     tail,
+    trouble,
 )
 from customeros.runtime.stack.pulse import Pulse
 from customeros.runtime.stack.runfile import ProcessState, read_run
@@ -222,6 +224,28 @@ def test_a_refusal_is_an_answer_and_silence_is_none(tmp_path: Path) -> None:
         assert not says_anything(directory, 0.2)
         assert not says_anything(f"kafka://127.0.0.1:{port}", 0.2)
         server.send_signal(signal.SIGCONT)
+
+
+def test_a_refusal_that_breaks_off_is_a_refusal() -> None:
+    """It raises nothing: the supervisor is not to end of what a busy process does."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        refuses = b"HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\n"
+
+        def answer(text: bytes) -> None:
+            connection, _ = listening.accept()
+            connection.recv(4_096)
+            connection.sendall(text)
+            kept.append(connection)
+
+        kept: list[socket.socket] = []
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        for text, said in ((refuses, "is not ready"), (b"what?\r\n\r\n", "does not answer")):
+            speaker = threading.Thread(target=answer, args=(text,))
+            speaker.start()
+            assert trouble(url, seconds=0.5) == said
+            speaker.join()
+        for connection in kept:
+            connection.close()
 
 
 def test_sigterm_stops_everything_in_order(tmp_path: Path) -> None:

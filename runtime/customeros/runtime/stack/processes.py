@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -205,14 +206,14 @@ def _refusal(url: str, seconds: float) -> str:
             return "" if 200 <= int(response.status) < 300 else _UNREADY
     except urllib.error.HTTPError as refused:
         with refused:
-            return _reason(refused.read())
-    except (OSError, ValueError):
+            return _reason(refused)
+    except (OSError, ValueError, HTTPException):
         return _SILENT
 
 
-def _reason(body: bytes) -> str:
+def _reason(refused: urllib.error.HTTPError) -> str:
     """What a process says itself, as `/readyz` of `runtime.metrics` does."""
     try:
-        return str(json.loads(body)["reason"])
-    except (ValueError, TypeError, KeyError):
+        return str(json.loads(refused.read())["reason"])
+    except (OSError, HTTPException, ValueError, TypeError, KeyError):
         return _UNREADY
