@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs
 
 import msgspec
@@ -45,7 +45,36 @@ _HOST: Final = re.compile(
 )
 _AFTER_PATH: Final = re.compile(r"[?#]")
 _SHOWING: Final = frozenset(("page", "screen"))
-_decode: Final = msgspec.json.Decoder().decode
+
+
+class _Context(msgspec.Struct, rename="camel"):
+    """What is read of a context; all else in it is passed over."""
+
+    page: Any = None
+    campaign: Any = None
+    user_agent_data: Any = None
+    locale: Any = None
+    timezone: Any = None
+    library: Any = None
+
+
+class _Properties(msgspec.Struct):
+    """What is read of a page's properties."""
+
+    url: Any = None
+    path: Any = None
+    name: Any = None
+
+
+class _Read(NamedTuple):
+    """What a context says; shared by whoever asks, so never to be changed."""
+
+    facts: dict[str, str]
+    page: Mapping[str, Any]
+
+
+_context: Final = msgspec.json.Decoder(_Context).decode
+_properties: Final = msgspec.json.Decoder(_Properties).decode
 
 
 def enrich(event: Event) -> dict[str, str]:
@@ -59,7 +88,7 @@ def enrich(event: Event) -> dict[str, str]:
     personal = event.personal
     if personal is None:
         return {}
-    found = _of_text(personal.context) if personal.context != _NO_CONTEXT else {}
+    found = _of_text(personal.context).facts if personal.context != _NO_CONTEXT else {}
     kind = _mail_kind(personal.identifiers)
     return {**found, "email_domain": kind} if kind else found
 
@@ -78,49 +107,45 @@ def page(event: Event) -> str | None:
     personal = event.personal
     if event.kind not in _SHOWING or personal is None:
         return None
-    told = _parsed(personal.properties)
-    for known in (told, _object(_parsed(personal.context), "page")):
-        found = _address(known.get("url"), known.get("path"))
-        if found:
-            return found
-    name = told.get("name")
-    return name if isinstance(name, str) and name else None
+    try:
+        told = _properties(personal.properties)
+    except (msgspec.DecodeError, RecursionError):
+        told = _Properties()
+    around = _of_text(personal.context).page
+    found = _address(told.url, told.path) or _address(around.get("url"), around.get("path"))
+    if found:
+        return found
+    return told.name if isinstance(told.name, str) and told.name else None
 
 
 # Contexts of one server or one page's visit are the same text; 8 MB if all are of 32 kB.
 @lru_cache(maxsize=256)
-def _of_text(text: str) -> dict[str, str]:
-    """The facts of a context; shared by whoever asks, so never to be changed."""
-    return _of_context(_parsed(text))
-
-
-def _parsed(text: str) -> Mapping[str, Any]:
+def _of_text(text: str) -> _Read:
     try:
-        found = _decode(text)
+        context = _context(text)
     except (msgspec.DecodeError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _of_context(context: Mapping[str, Any]) -> dict[str, str]:
-    page = _object(context, "page")
-    agent = _object(context, "userAgentData")
+        context = _Context()
+    page = _object(context.page)
+    agent = _object(context.user_agent_data)
     page_host = _host(page.get("url"))
     referrer = _host(page.get("referrer"))
     mobile = agent.get("mobile")
-    locale = context.get("locale")
+    locale = context.locale
     found = {
-        **_campaign(_object(context, "campaign"), page),
+        **_campaign(_object(context.campaign), page),
         "referrer_host": referrer if referrer != page_host else None,
         "page_host": page_host,
         "language": _language(locale) if isinstance(locale, str) else None,
-        "timezone": context.get("timezone"),
+        "timezone": context.timezone,
         "browser": _browser(agent.get("brands")),
         "platform": agent.get("platform"),
         "device": ("mobile" if mobile else "desktop") if isinstance(mobile, bool) else None,
-        "library": _object(context, "library").get("name"),
+        "library": _object(context.library).get("name"),
     }
-    return {name: value[:_CHARACTERS] for name, value in found.items() if value and _is_text(value)}
+    facts = {
+        name: value[:_CHARACTERS] for name, value in found.items() if value and _is_text(value)
+    }
+    return _Read(facts, page)
 
 
 def _campaign(campaign: Mapping[str, Any], page: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,9 +208,8 @@ def _mail_kind(identifiers: Iterable[Identifier]) -> str | None:
     return None
 
 
-def _object(parent: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    found = parent.get(name)
-    return found if isinstance(found, dict) else {}
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _is_text(value: object) -> bool:

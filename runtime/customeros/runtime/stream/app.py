@@ -12,7 +12,7 @@ from customeros.runtime.settings import Settings
 from customeros.runtime.stream.faust_batches import BatchApp
 
 _POLL_RECORDS: Final = 2_000
-_FETCH_BYTES: Final = 4 << 20  # per partition
+_FETCH_BYTES: Final = 1 << 20  # per partition; one such piece of each is kept in a backlog
 _HEARTBEATS_PER_SESSION: Final = 3.5
 
 

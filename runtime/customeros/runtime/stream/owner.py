@@ -37,12 +37,13 @@ from customeros.schemas.topics import Topic, changelog
 _LOG: Final = structlog.get_logger()
 # Taken and not yet committed: beyond it taking waits, and half of it commits at once.
 _PENDING_RECORDS: Final = 8_000
-# As many are folded at once: of more, one transaction would hold up all other partitions.
-_FOLDED_RECORDS: Final = 500
+# As many are folded at once, so that whoever is touched by several of them is said once; of more,
+# one partition would hold up all others.
+_FOLDED_RECORDS: Final = 2_000
 # Under load a transaction gathers five times as long as the last one took, so that more records
-# of one key are folded into one output; but at most ten times as long as at rest.
+# of one key are folded into one output; but at most twenty times as long as at rest.
 _LINGER_PER_TRANSACTION: Final = 5
-_LONGEST_LINGER: Final = 10
+_LONGEST_LINGER: Final = 20
 
 Acknowledge = Callable[[], Awaitable[Any]]
 
