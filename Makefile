@@ -52,8 +52,8 @@ test: check test-deps ## everything that must hold before a change lands
 	@pytest --numprocesses 2 --dist loadfile
 
 .PHONY: chaos
-chaos: install ## faults at random moments on real Kafka and ClickHouse: SEEDS=1-100 JOBS=2
-	@PYTHONPATH=tests python -m support.chaos --seeds $(or $(SEEDS),1-5) --jobs $(or $(JOBS),1)
+chaos: install ## faults at random moments on real Kafka and ClickHouse: SEEDS=1-100 JOBS=2 KEEP=1
+	@PYTHONPATH=tests python -m support.chaos --seeds $(or $(SEEDS),1-5) --jobs $(or $(JOBS),1) $(if $(KEEP),--keep docs/chaos.md)
 
 .PHONY: test-deps
 test-deps: install
@@ -73,7 +73,7 @@ bench-identity: .venv-bench/installed ## our suggestions beside splink and dedup
 	@PYTHONPATH=.:processors:schemas .venv-bench/bin/python -m benchmarks.identity
 
 .PHONY: bench-engine
-bench-engine: install .venv-quix/installed .venv-bytewax/installed ## our runtime beside Kafka Streams, Bytewax, Quix Streams and plain Faust
+bench-engine: install .venv-quix/installed .venv-bytewax/installed ## our runtime beside Kafka Streams, Flink, Bytewax, Quix Streams and plain Faust
 	@python -m benchmarks engine engine-killed --keep
 
 .venv-bench/installed: benchmarks/identity/requirements.lock
