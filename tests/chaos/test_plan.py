@@ -6,7 +6,7 @@ from collections import Counter
 
 from support.chaos.ledger import Ledger, Life
 from support.chaos.plan import SESSION_SECONDS, Kind, plan_of
-from support.chaos.report import Outcome, markdown
+from support.chaos.report import Outcome, markdown, placed
 from support.chaos.traffic import calls_of
 from support.chaos.watching import Versions
 
@@ -99,3 +99,10 @@ def test_the_report_adds_up_what_every_run_found() -> None:
         "| rolling restart | 0 | | |",
     ):
         assert row in told.splitlines()
+
+
+def test_the_table_takes_the_place_of_the_one_before() -> None:
+    first = placed("above\n<!-- last run -->\n<!-- /last run -->\nbelow\n", "| a |\n")
+
+    assert first == "above\n<!-- last run -->\n\n| a |\n\n<!-- /last run -->\nbelow\n"
+    assert placed(first, "| b |\n") == first.replace("| a |", "| b |")

@@ -17,7 +17,7 @@ import msgspec
 
 from customeros.runtime.stack.processes import tethered
 from support.chaos.plan import plan_of
-from support.chaos.report import Outcome, markdown, outcome_of
+from support.chaos.report import Outcome, markdown, outcome_of, placed
 from support.chaos.run import clear, run_plan
 
 _POLL_SECONDS: Final = 0.5
@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seeds", default="1-10", help="such as `7`, `1-100` or `3,9,20-25`")
     parser.add_argument("--jobs", type=int, default=1, help="runs side by side; each takes 1.5 GB")
     parser.add_argument("--folder", type=Path, default=Path(".customeros-chaos"))
+    parser.add_argument("--keep", type=Path, help="put the table into this document")
     parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args(arguments)
     seeds = list(_seeds(asked.seeds))
@@ -39,7 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         msgspec.json.format(msgspec.json.encode(outcomes), indent=1) + b"\n"
     )
     table = markdown(outcomes)
-    (asked.folder / "report.md").write_text(table)
+    if asked.keep:
+        asked.keep.write_text(placed(asked.keep.read_text(), table))
     print(table)
     return 0 if all(outcome.good for outcome in outcomes) else 1
 

@@ -17,7 +17,7 @@ from support.chaos.traffic import Call
 _ANSWER_SECONDS: Final = 12.0
 _RETRY_SECONDS: Final = 0.3
 _LARGEST_BATCH: Final = 25
-# A client whose first try failed gives up this often, as a browser that is closed.
+# So many give up when the first try has failed, as a browser that is closed.
 _GIVES_UP: Final = 0.1
 
 
@@ -104,6 +104,7 @@ class Clients:
 
     def _deliver(self, source: str, batch: Sequence[Call], chance: random.Random) -> None:
         ids = [call["messageId"] for call in batch]
+        gives_up = chance.random() < _GIVES_UP
         while not self._hopeless.is_set():
             with self._lock:
                 self._attempts.update(ids)
@@ -111,7 +112,7 @@ class Clients:
                 with self._lock:
                     self._accepted.update(ids)
                 return
-            if chance.random() < _GIVES_UP:
+            if gives_up:
                 return
             self._hopeless.wait(_RETRY_SECONDS)
 

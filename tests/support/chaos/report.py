@@ -14,6 +14,8 @@ from support.chaos.run import Result
 
 LOST: Final = "lost"
 DOUBLED: Final = "doubled"
+_BEGIN: Final = "<!-- last run -->"
+_END: Final = "<!-- /last run -->"
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -96,6 +98,13 @@ def markdown(outcomes: Sequence[Outcome]) -> str:
             "",
         ]
     )
+
+
+def placed(document: str, table: str) -> str:
+    """*document* with *table* between its marks, in place of what was there."""
+    before, _, rest = document.partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    return f"{before}{_BEGIN}\n\n{table}\n{_END}{after}"
 
 
 def _row(kind: str, seconds: Sequence[float]) -> str:
