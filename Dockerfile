@@ -14,6 +14,8 @@ RUN useradd --uid 10001 --create-home --home-dir /var/lib/customeros customeros
 COPY --from=build /opt/customeros /opt/customeros
 ENV PATH=/opt/customeros/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    MALLOC_ARENA_MAX=2 \
+    ARROW_DEFAULT_MEMORY_POOL=system \
     CUSTOMEROS_HOME=/var/lib/customeros
 WORKDIR /var/lib/customeros
 VOLUME /var/lib/customeros

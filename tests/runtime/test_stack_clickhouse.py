@@ -272,13 +272,14 @@ def _runs(url: str, words: str) -> bool:
 
 @pytest.fixture(scope="module")
 def guarded_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The embedded engine with a password, and with the user `reader`."""
-    passwords = {
+    """The embedded engine with a password, with the user `reader`, and with little memory."""
+    guards = {
         "CUSTOMEROS_CLICKHOUSE__PASSWORD": "owner's",
         "CUSTOMEROS_CLICKHOUSE__READER_PASSWORD": "reader's",
+        "CUSTOMEROS_CLICKHOUSE__MEMORY_MB": "700",
     }
     home = tmp_path_factory.mktemp("guarded")
-    with embedded_clickhouse(home, env=passwords) as (url, _pid):
+    with embedded_clickhouse(home, env=guards) as (url, _pid):
         yield url
 
 
@@ -317,6 +318,15 @@ def test_a_reader_reads_and_changes_nothing(guarded_url: str) -> None:
         for statement in ("INSERT INTO seen VALUES (2)", "DROP TABLE seen", "SET max_threads = 1"):
             with pytest.raises(DatabaseError, match="READONLY"):
                 reader.command(statement)
+
+
+def test_a_statement_that_needs_too_much_memory_is_refused(guarded_url: str) -> None:
+    """Whatever it sets for itself; the others are answered as before."""
+    gathers = "SELECT length(groupArray(number)) FROM numbers(200000000)"
+    with _client(guarded_url, "default", "owner's") as owner:
+        with pytest.raises(DatabaseError, match="MEMORY_LIMIT_EXCEEDED"):
+            owner.query(gathers, settings={"max_memory_usage": 0})
+        assert owner.command("SELECT 1") == 1
 
 
 @pytest.mark.parametrize(

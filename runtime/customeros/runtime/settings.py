@@ -58,6 +58,9 @@ class ClickHouse(_Section):
         SecretStr(""), description="of the embedded engine's read-only user `reader`; empty: none"
     )
     database: str = Field("customeros", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    memory_mb: int = Field(
+        2_048, gt=511, description="of the embedded engine; a query that needs more is refused"
+    )
     batch_rows: int = Field(10_000, gt=0, description="rows gathered before one insert")
     flush_seconds: float = Field(0.2, gt=0, description="longest time a row waits for its batch")
 

@@ -27,6 +27,7 @@ _CONFIG = """<clickhouse>
     <fsync_after_insert>1</fsync_after_insert>
     <fsync_part_directory>1</fsync_part_directory>
   </merge_tree>
+  <max_server_memory_usage>{memory_bytes}</max_server_memory_usage>
   <mark_cache_size>134217728</mark_cache_size>
   <background_pool_size>2</background_pool_size>
   <background_schedule_pool_size>8</background_schedule_pool_size>
@@ -60,9 +61,12 @@ class _Session:
 class Engine:
     """One engine on one folder; every method may be called from any thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, memory_mb: int) -> None:
         """
         Open the folder, or make it.
+
+        Args:
+            memory_mb: a statement that would take the process beyond it is refused.
 
         Raises:
             Misconfigured: another process has it, or it cannot be used.
@@ -74,7 +78,7 @@ class Engine:
             )
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "config.xml"
-        config.write_text(_CONFIG)
+        config.write_text(_CONFIG.format(memory_bytes=memory_mb << 20))
         self._place = f"{folder / 'data'}?config-file={config}"
         self._sessions: dict[tuple[str, str], _Session] = {}
         self._sessions_lock = threading.Lock()

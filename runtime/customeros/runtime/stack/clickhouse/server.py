@@ -62,7 +62,7 @@ async def _serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     folder, port = settings.home / "clickhouse", settings.clickhouse.port
-    engine = Engine(folder)
+    engine = Engine(folder, memory_mb=settings.clickhouse.memory_mb)
     server = Server(engine, users_of(settings), spool=folder / "spool")
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
