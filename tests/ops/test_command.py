@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from customeros.ops import cli
+from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.schemas.codec import released_schemas
 from support.commands import Command
 from support.ports import free_port
@@ -244,3 +246,22 @@ def test_registering_without_a_registry_says_so(customeros: Command, url: str | 
 
     assert done.code == (_MISCONFIGURED if url is None else _UNAVAILABLE)
     assert len(done.err.splitlines()) == 1
+
+
+def test_a_process_whose_broker_is_away_waits_for_it_before_it_creates_topics(
+    customeros: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not end and start again and again, as all would after a broker's `kill -9`."""
+    away = Unavailable("kafka", retry_after=0.0)
+    answers = [away, away, Misconfigured("the topics are there, and others")]
+
+    def ensure_topics(*_: object) -> None:
+        raise answers.pop(0)
+
+    monkeypatch.setattr(cli, "ensure_topics", ensure_topics)
+    monkeypatch.setattr(cli, "configure_logs", lambda *_, **__: None)
+
+    done = customeros("worker", "graph", "--create-topics")
+
+    assert "the topics are there, and others" in done.err
+    assert not answers

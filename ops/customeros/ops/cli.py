@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
+import structlog
 import typer
 
 from customeros.ops import (
@@ -31,6 +33,7 @@ from customeros.runtime.settings import Settings, read_settings
 from customeros.runtime.topics import ensure_topics
 from customeros.schemas.topics import all_topics
 
+_LOG: Final = structlog.get_logger()
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -209,5 +212,17 @@ def _process(name: str, *, create_topics: bool = False) -> Settings:
     settings = read_settings()
     configure_logs(settings.logs, process=name)
     if create_topics:
-        ensure_topics(settings, all_topics(STAGES))
+        _create_topics(settings)
     return settings
+
+
+def _create_topics(settings: Settings) -> None:
+    """Once the broker is there: a process that starts while it is away waits like any other."""
+    while True:
+        try:
+            ensure_topics(settings, all_topics(STAGES))
+        except Unavailable as error:
+            _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
+            time.sleep(error.retry_after)
+        else:
+            return
