@@ -11,7 +11,7 @@ import msgspec
 
 from benchmarks.machine import ROOT
 from benchmarks.measurement import Measurement
-from benchmarks.plots import Plot, svg
+from benchmarks.plots import Plot, series_of, svg
 from benchmarks.report import Figure, Section, markdown, text_of
 
 FOLDER: Final = ROOT / "docs" / "benchmarks"
@@ -83,10 +83,13 @@ def document(text: str, kept: Mapping[str, Kept], measurements: Iterable[Measure
 def _plotted(
     kept: Mapping[str, Kept], measurements: Iterable[Measurement]
 ) -> Iterator[tuple[Plot, Section]]:
+    """What there is to draw: a measurement of which all failed has tables alone."""
     for each in measurements:
         if each.name in kept:
             sections = {section.title: section for section in kept[each.name].sections}
-            yield from ((plot, sections[plot.section]) for plot in each.plots)
+            for plot in each.plots:
+                if series_of(plot, sections[plot.section].rows):
+                    yield plot, sections[plot.section]
 
 
 def _origin(measured: Mapping[str, Figure]) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Picture
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from benchmarks.report import Row, text_of
 
@@ -125,6 +125,8 @@ def series_of(plot: Plot, rows: Sequence[Row]) -> Series:
             value, at = row.get(column), row.get(plot.x) if plot.x else ""
             if isinstance(value, str) or value is None or at is None:
                 continue
+            if plot.kind is Kind.LINES and isinstance(at, str):
+                continue
             name = str(row.get(plot.by, "")) if plot.by else column
             found.setdefault(name, {})[at] = value
     return found
@@ -174,6 +176,7 @@ def _bars(picture: Picture, axes: Axes, plot: Plot, series: Series) -> None:
     else:
         axes.set_xlim(0, max(*ends.values(), plot.aim or 0.0) * 1.12 or 1.0)
     axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     if plot.aim is not None:
         axes.axvline(
             plot.aim, color=_INK, linestyle=":", zorder=8, label=f"aim: {text_of(plot.aim)}"
@@ -199,10 +202,18 @@ def _lines(axes: Axes, plot: Plot, series: Series) -> None:
         axes.set_xscale("log")
     if "y" in plot.log:
         axes.set_yscale("log")
+        drawn = [value for values in series.values() for value in values.values() if value > 0] or [
+            1.0
+        ]
+        # Whole decades, so that there is a number to read.
+        axes.set_ylim(
+            10 ** math.floor(math.log10(min(drawn))), 10 ** math.ceil(math.log10(max(drawn)) + 1e-9)
+        )
     else:
         axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
-    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(_tick))
+        axis.set_minor_formatter(NullFormatter())
     if plot.aim is not None:
         axes.axhline(plot.aim, color=_INK, linestyle=":", label=f"aim: {text_of(plot.aim)}")
     picture = axes.get_figure()

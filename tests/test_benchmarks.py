@@ -145,6 +145,7 @@ def test_a_plot_shows_the_rows_that_have_its_numbers() -> None:
         assert series_of(by, rows) == {"a": {1: 2.0}, "b": {10: 3}}
         assert svg(by, rows) == svg(by, rows)
         assert "Which?" in svg(by, rows)
+    assert series_of(by._replace(kind=Kind.LINES), [{"n": "exponent", "of": "a", "µs": 1.0}]) == {}
     with pytest.raises(ValueError, match="nothing to draw"):
         svg(by, rows[2:])
 
