@@ -9,8 +9,8 @@ from typing import Final
 # A client waits at most about twice as long for its answer; beyond, it is told to come back.
 _GOOD_SECONDS: Final = 0.5
 _FIRST_WINDOW_BYTES: Final = 2 << 20
-# A few requests are always worth their wait.
-_LEAST_WINDOW_BYTES: Final = 1 << 18
+# So that a handful of connections that send large batches are never turned away.
+_LEAST_WINDOW_BYTES: Final = 1 << 20
 
 
 class Overloaded(Exception):
