@@ -16,7 +16,7 @@ from benchmarks.measurement import Measurement, Sizes
 from benchmarks.plots import Kind, Plot
 from benchmarks.population import PATHS, WORKSPACE, newer, records_of
 from benchmarks.report import Row, Section
-from benchmarks.rig import Running, Servers, installation, running, specs_of
+from benchmarks.rig import Running, Servers, installation, specs_of, started, wait_until_ready
 from benchmarks.usage import usage
 from customeros.runtime.clients import producer
 from customeros.runtime.secrets import read_secrets
@@ -29,6 +29,7 @@ _CONNECTIONS: Final = 16
 _MANY_CONNECTIONS: Final = 64
 _RATES: Final = (500.0, 1_000.0, 2_000.0)
 _WARM_UP_SECONDS: Final = 2.0
+_OPEN_SECONDS: Final = 1_800.0
 
 
 def measure_reads(servers: Servers, *, customers: int, seconds: float, run: int) -> list[Section]:
@@ -41,9 +42,10 @@ def measure_reads(servers: Servers, *, customers: int, seconds: float, run: int)
     own, others = {cores[0]}, set(cores[1:]) or {cores[0]}
     begun = time.monotonic()
     with (
-        running(specs_of(settings)["api"], settings.home / "logs") as api,
+        started(specs_of(settings)["api"], settings.home / "logs") as api,
         asking(others) as ask,
     ):
+        wait_until_ready(api, seconds=_OPEN_SECONDS)
         start: Row = {
             "what": "start",
             "customers": customers,

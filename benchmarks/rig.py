@@ -65,13 +65,22 @@ def running_servers() -> Iterator[Servers]:
         yield Servers(settings, kafka, clickhouse)
 
 
-def installation(servers: Servers, name: str) -> Settings:
-    """A platform of its own on the same servers; its topics are there, its database is not."""
+def installation(servers: Servers, name: str, *, partitions: int | None = None) -> Settings:
+    """
+    A platform of its own on the same servers; its topics are there, its database is not.
+
+    Args:
+        partitions: of every topic; None: as many as by default.
+    """
     shared = servers.settings
     settings = Settings(
         home=shared.home / name,
         config=shared.config,
-        kafka=Kafka(bootstrap=shared.bootstrap, topic_prefix=f"{name}."),
+        kafka=Kafka(
+            bootstrap=shared.bootstrap,
+            topic_prefix=f"{name}.",
+            partitions=partitions or shared.kafka.partitions,
+        ),
         clickhouse=ClickHouse(url=shared.clickhouse_url, database=name.replace("-", "_")),
         collector=Collector(port=free_port()),
         api=Api(port=free_port()),
@@ -89,10 +98,17 @@ def specs_of(settings: Settings) -> dict[str, Spec]:
 @contextmanager
 def running(spec: Spec, logs: Path) -> Iterator[Running]:
     """The process from when it answers; ended as the supervisor would."""
+    with started(spec, logs) as process:
+        wait_until_ready(process)
+        yield process
+
+
+@contextmanager
+def started(spec: Spec, logs: Path) -> Iterator[Running]:
+    """The process from when it was started, see `wait_until_ready`."""
     log = logs / f"{spec.name}.log"
     child = spawn(spec, log)
     try:
-        wait_until(lambda: _answers(child, spec, log), seconds=_START_SECONDS, what=spec.name)
         yield Running(spec, child.pid, child, log)
     except OSError as error:
         # What was asked of it failed, since it is no more.
@@ -106,6 +122,12 @@ def running(spec: Spec, logs: Path) -> Iterator[Running]:
         except subprocess.TimeoutExpired:
             child.kill()
             child.wait()
+
+
+def wait_until_ready(process: Running, *, seconds: float = _START_SECONDS) -> None:
+    """Return when it answers."""
+    spec, _, child, log = process
+    wait_until(lambda: _answers(child, spec, log), seconds=seconds, what=spec.name)
 
 
 @contextmanager

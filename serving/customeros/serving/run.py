@@ -15,6 +15,7 @@ import uvicorn
 from customeros.runtime.config import read_config
 from customeros.runtime.ending import EXIT_CRASHED
 from customeros.runtime.errors import Misconfigured
+from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
@@ -108,6 +109,7 @@ def run_api(settings: Settings) -> int:
         )
     )
     structlog.get_logger().info("api_started", port=settings.api.port)
+    collect_rarely()
     try:
         for copy in copies:
             copy.start()
