@@ -15,6 +15,7 @@ from clickhouse_connect.driver.exceptions import ClickHouseError
 from customeros.ops.lag import stage_lags
 from customeros.runtime.clients import producer
 from customeros.runtime.errors import Unavailable
+from customeros.runtime.stack import supervisor
 from customeros.runtime.topics import prefixed
 from customeros.schemas.event import Family
 from customeros.schemas.topics import EVENTS
@@ -188,7 +189,9 @@ class _Run:
                 return
             for machine in self._scene.machines.values():
                 assert not machine.has_ended(), f"the supervisor of {machine.name} has ended"
-            assert time.monotonic() < deadline, f"no rest within {_REST_SECONDS:g} s: {self._why()}"
+            assert time.monotonic() < deadline, (
+                f"no rest within {_REST_SECONDS:g} s: {self._why(clients)}"
+            )
             time.sleep(_TICK_SECONDS)
 
     def _look(self) -> None:
@@ -213,18 +216,19 @@ class _Run:
             for name, pid in machine.pids().items()
         }
 
-    def _why(self) -> str:
+    def _why(self, clients: Clients) -> str:
+        """What keeps it from rest."""
         try:
             lags: Any = stage_lags(self._settings)
         except Unavailable as error:
             lags = error
-        states = {
-            f"{m.name}/{p.name}": p.state
-            for m in self._scene.machines.values()
-            for p in m.processes().values()
-            if p.state != "ready"
+        troubles = {
+            f"{machine.name}/{health.process.name}": health.trouble
+            for machine in self._scene.machines.values()
+            for health in supervisor.status(machine.settings).processes
+            if not health.healthy
         }
-        return f"lag {lags}, {states}"
+        return f"all sent: {clients.done}, lag {lags}, {troubles}"
 
 
 def _scene(plan: Plan, home: Path) -> Scene:
