@@ -49,6 +49,8 @@ _BATCH_BYTES: Final = 32 * 1024 * 1024
 # rows cost ClickHouse a fifth of what those of 0.2 s did.
 _BEHIND_SECONDS: Final = 1.0
 _BEHIND_FACTOR: Final = 10
+# Otherwise rows wait so many times as long as the last batch took to write.
+_WAIT_FACTOR: Final = 4
 _QUEUE_KB: Final = 32 * 1024
 _DEAD_LETTER_SECONDS: Final = 10.0
 
@@ -114,6 +116,7 @@ class Sink:
         self._assignment: tuple[tuple[str, int], ...] = ()
         self._buffer = Buffer()
         self._behind = False
+        self._took = 0.0
         self._oldest: float | None = None
         self._retry_at: float | None = None
 
@@ -157,8 +160,10 @@ class Sink:
         return _IDLE_SECONDS if due is None else min(max(due - time.monotonic(), 0), _IDLE_SECONDS)
 
     def _patience(self) -> float:
-        """Seconds that a row waits; behind, full batches serve all rows sooner than small ones."""
-        return self._flush_seconds * (_BEHIND_FACTOR if self._behind else 1)
+        """Seconds that a row waits; the slower writing is, the fewer and larger are its batches."""
+        longest = self._flush_seconds * _BEHIND_FACTOR
+        wanted = longest if self._behind else self._took * _WAIT_FACTOR
+        return min(max(wanted, self._flush_seconds), longest)
 
     def _due(self) -> bool:
         now = time.monotonic()
@@ -222,6 +227,7 @@ class Sink:
     def _write(self) -> None:
         started = time.monotonic()
         written = self._buffer.write(self._target)
+        self._took = time.monotonic() - started
         for topic, records in self._buffer.records.items():
             metrics.RECORDS_READ.labels(STAGE, topic.name).inc(records)
         refused, positions = self._buffer.take()
@@ -235,7 +241,7 @@ class Sink:
             _LOG.info(
                 "batch_written",
                 rows=_by_name(written),
-                seconds=round(time.monotonic() - started, 4),
+                seconds=round(self._took, 4),
             )
 
     def _give_up(self, refused: Mapping[Record, str]) -> None:
