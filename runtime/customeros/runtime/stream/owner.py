@@ -40,10 +40,10 @@ _PENDING_RECORDS: Final = 8_000
 # As many are folded at once, so that whoever is touched by several of them is said once; of more,
 # one partition would hold up all others.
 _FOLDED_RECORDS: Final = 2_000
-# Under load a transaction gathers five times as long as the last one took, so that more records
-# of one key are folded into one output; but at most twenty times as long as at rest.
+# Under load a transaction gathers five times as long as the last commit took, so that more records
+# of one key are folded into one output; but at most ten times as long as at rest.
 _LINGER_PER_TRANSACTION: Final = 5
-_LONGEST_LINGER: Final = 20
+_LONGEST_LINGER: Final = 10
 
 Acknowledge = Callable[[], Awaitable[Any]]
 
@@ -201,8 +201,10 @@ class Owner:
             sealed = self._opened.fold.seal()
             acks, self._acks = self._acks, []
             self._sealed_records, self._open_records = self._open_records, 0
+            committing = loop.time()
             if sealed.writes:
                 await loop.run_in_executor(self._thread, self._commit, sealed)
+            took = loop.time() - committing
             self._opened.fold.settle()
             self._progress.moved()
             for acknowledge in acks:
@@ -210,7 +212,6 @@ class Owner:
             async with self._settled:
                 self._sealed_records = 0
                 self._settled.notify_all()
-            took = loop.time() - begun
             linger = max(self._linger, took * _LINGER_PER_TRANSACTION)
             due = begun + min(linger, self._linger * _LONGEST_LINGER)
 

@@ -47,10 +47,10 @@ _MESSAGES: Final = 1_000
 _BATCH_BYTES: Final = 32 * 1024 * 1024
 # What is read is older than this: there is more than can be taken at once. Then batches of 10,000
 # rows cost ClickHouse a fifth of what those of 0.2 s did.
-_BEHIND_SECONDS: Final = 1.0
+_BEHIND_SECONDS: Final = 3.0
 _BEHIND_FACTOR: Final = 10
 # Otherwise rows wait so many times as long as the last batch took to write.
-_WAIT_FACTOR: Final = 4
+_WAIT_FACTOR: Final = 2
 _QUEUE_KB: Final = 32 * 1024
 _DEAD_LETTER_SECONDS: Final = 10.0
 
