@@ -17,7 +17,7 @@ from customeros.runtime.secrets import CREDENTIALS_FILE, read_secrets
 from customeros.runtime.settings import GENERATION_VARIABLE, LOOPBACK, Settings
 from customeros.runtime.stack import supervisor
 from customeros.runtime.stack.jars import kafka_classpath
-from customeros.runtime.stack.ports import free_port
+from customeros.runtime.stack.ports import free_port, ports_of
 from customeros.runtime.stack.processes import (
     Spec,
     embedded_specs,
@@ -65,10 +65,15 @@ def workers(
     settings: Settings, *, after: tuple[str, ...] = (), sink_after: tuple[str, ...] = ()
 ) -> tuple[Spec, ...]:
     """What makes one generation: every stage, and the sink."""
-    env = environment(settings)
+    env, named = environment(settings), ports_of(settings)
     return (
-        *(_measured(stage, ("worker", stage), env, after=after) for stage in STAGES),
-        _measured("sink-clickhouse", ("sink", "clickhouse"), env, after=sink_after),
+        *(
+            _measured(stage, ("worker", stage), env, free_port(named), after=after)
+            for stage in STAGES
+        ),
+        _measured(
+            "sink-clickhouse", ("sink", "clickhouse"), env, free_port(named), after=sink_after
+        ),
     )
 
 
@@ -138,10 +143,9 @@ schemas at http://{api.host}:{api.port}/registry
 
 
 def _measured(
-    name: str, arguments: tuple[str, ...], env: dict[str, str], *, after: tuple[str, ...]
+    name: str, arguments: tuple[str, ...], env: dict[str, str], port: int, *, after: tuple[str, ...]
 ) -> Spec:
     """A process without an HTTP port of its own: it says how it is where it serves its metrics."""
-    port = free_port()
     return Spec(
         name=name,
         argv=_command(*arguments),

@@ -16,7 +16,7 @@ from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import LOOPBACK, Settings
 from customeros.runtime.stack.jars import kafka_classpath
 from customeros.runtime.stack.java import find_java
-from customeros.runtime.stack.ports import free_port
+from customeros.runtime.stack.ports import free_port, ports_of
 
 # A stack that was down over a long holiday goes on where it stopped, so offsets are kept 10 years
 # (Kafka's 7 days count while the broker is down as well). Minutes.
@@ -155,7 +155,7 @@ def prepare(settings: Settings) -> list[str]:
         folder.mkdir(parents=True, exist_ok=True)
     # The controller is nobody's business but the broker's own, so any free port will do; voters
     # are known by id, the port may differ at every start.
-    server = server_properties(settings, controller_port=free_port())
+    server = server_properties(settings, controller_port=free_port(ports_of(settings)))
     (config / "server.properties").write_text(render_properties(server))
     (config / "log4j2.properties").write_text(render_properties(log_properties(settings)))
     format_storage(settings, classpath, java)

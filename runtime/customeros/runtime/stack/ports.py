@@ -5,22 +5,40 @@ from __future__ import annotations
 import os
 import random
 import socket
+from collections.abc import Set
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
-from customeros.runtime.settings import LOOPBACK
+from customeros.runtime.settings import LOOPBACK, Settings
 
 # Below the range that systems hand out to clients (32768 and up on Linux), so that no passing
 # connection takes a port between our looking and our listening.
 _FREE_RANGE = range(20_000, 32_000)
+_told: Final[set[int]] = set()
 
 
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
+def free_port(besides: Set[int] = frozenset()) -> int:
+    """
+    A port that nobody listens on at this moment; another one each time that a process asks.
+
+    Two servers that are told the same are not both in service, but both seem to be: the one that
+    got it answers for the other.
+
+    Args:
+        besides: what others will listen on, see `ports_of`.
+    """
     while True:
         port = random.SystemRandom().choice(_FREE_RANGE)
-        if not port_taken(port):
+        if port not in _told and port not in besides and not port_taken(port):
+            _told.add(port)
             return port
+
+
+def ports_of(settings: Settings) -> frozenset[int]:
+    """Every port of this machine that the settings name."""
+    servers = settings.kafka, settings.clickhouse, settings.collector, settings.api
+    return frozenset(server.port for server in servers)
 
 
 def port_taken(port: int) -> bool:
