@@ -30,6 +30,8 @@ def usage(pid: int) -> Usage:
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
     user, system, pages = int(fields[11]), int(fields[12]), int(fields[21])
+    if fields[0] == "Z":  # what it used stays readable until it is waited for
+        raise ProcessLookupError(pid)
     return Usage((user + system) * _TICK_SECONDS, pages * _PAGE_BYTES)
 
 
@@ -44,4 +46,7 @@ def peak_rss_bytes(pid: int) -> int:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except FileNotFoundError:
         raise ProcessLookupError(pid) from None
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM:"))
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) << 10
+    raise ProcessLookupError(pid)

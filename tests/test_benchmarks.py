@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -65,6 +66,17 @@ def test_the_benchmarks_measure_every_stage_and_leave_nothing_behind(
     assert set(pictures(kept, measurements)) == {
         f"{plot.name}.svg" for each in measurements for plot in each.plots
     }
+
+
+def test_a_process_that_has_ended_uses_nothing_and_is_told() -> None:
+    """Also one that nobody has waited for, whose figures would stand still."""
+    from benchmarks.usage import peak_rss_bytes, usage
+
+    with subprocess.Popen([sys.executable, "-c", ""]) as child:
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        for asked in (usage, peak_rss_bytes):
+            with pytest.raises(ProcessLookupError):
+                asked(child.pid)
 
 
 def test_a_value_that_many_share_keeps_records_small_and_ordinary_events_quiet() -> None:
