@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -165,6 +166,25 @@ def test_a_copy_that_failed_says_so(kafka_bootstrap: str, topic: str) -> None:
             copy.get(A1[0])
         with pytest.raises(LiveCopyFailed):
             next(copy.changes())
+
+
+def test_a_copy_that_failed_is_not_ready_any_more(kafka_bootstrap: str, topic: str) -> None:
+    """Whatever it had read until then."""
+
+    class Filling(dict[bytes, bytes]):
+        def update(self, *values: Any, **named: Any) -> None:
+            super().update(*values, **named)
+            if len(self) > 1:
+                raise OSError("disk full")
+
+    produce(kafka_bootstrap, topic, [A1])
+    with LiveCopy(topic, {"bootstrap.servers": kafka_bootstrap}, store=Filling()) as copy:
+        assert copy.wait_ready(30)
+
+        produce(kafka_bootstrap, topic, [B1])
+
+        until(lambda: copy.failure is not None, what="the copy fails")
+        assert not copy.ready
 
 
 def test_a_broker_that_dies_is_waited_for(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from customeros.runtime.ending import EXIT_CRASHED
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import Api, Settings
 from customeros.schemas.topics import ACCOUNT_STATE, ASSIGNMENTS, CHANGES, CUSTOMER_STATE, LINKS
@@ -28,6 +29,14 @@ pytestmark = pytest.mark.integration
 _RUN = "from customeros.runtime.settings import read_settings\n" + (
     "from customeros.serving import run_api\nraise SystemExit(run_api(read_settings()))"
 )
+_FULL = f"""\
+from customeros.serving.kept import Kept
+
+def full(*_, **__):
+    raise OSError("disk full")
+
+Kept.update = full
+{_RUN}"""
 _TOKEN = "tok_test"  # noqa: S105 - of a test
 
 
@@ -53,22 +62,25 @@ class Running(NamedTuple):
 
 
 @pytest.fixture
-def api(kafka_bootstrap: str, unique: str, tmp_path: Path) -> Iterator[Running]:
+def env(kafka_bootstrap: str, unique: str, tmp_path: Path) -> dict[str, str]:
     """Ada is known before the start; ClickHouse is not there."""
     for topic in (ASSIGNMENTS, CUSTOMER_STATE, LINKS, CHANGES, ACCOUNT_STATE):
         create_topic(kafka_bootstrap, unique + topic.name)
     produce(kafka_bootstrap, unique + CUSTOMER_STATE.name, [state_record(samples.STATE)])
-    port = free_port()
-    env = {
+    return {
         "CUSTOMEROS_HOME": str(tmp_path),
         "CUSTOMEROS_KAFKA__BOOTSTRAP": kafka_bootstrap,
         "CUSTOMEROS_KAFKA__TOPIC_PREFIX": unique,
         "CUSTOMEROS_CLICKHOUSE__PORT": str(free_port()),
-        "CUSTOMEROS_API__PORT": str(port),
+        "CUSTOMEROS_API__PORT": str(free_port()),
         "CUSTOMEROS_SECRETS__API_TOKEN": _TOKEN,
     }
+
+
+@pytest.fixture
+def api(env: dict[str, str], tmp_path: Path) -> Iterator[Running]:
     with process([sys.executable, "-c", _RUN], env=env, log=tmp_path / "api.log") as child:
-        running = Running(f"http://127.0.0.1:{port}", child)
+        running = Running(f"http://127.0.0.1:{env['CUSTOMEROS_API__PORT']}", child)
         until(running.ready, seconds=180, what="the API")
         yield running
 
@@ -91,6 +103,16 @@ def test_it_answers_what_the_topics_say_and_ends_when_told(
     log = (tmp_path / "api.log").read_text()
     assert "bob@example.com" not in log
     assert samples.ADA not in log
+
+
+def test_a_copy_that_cannot_be_kept_up_ends_it_to_be_started_again(
+    env: dict[str, str], tmp_path: Path
+) -> None:
+    """By a code of which a supervisor knows that it crashed; no stale answer is given."""
+    log = tmp_path / "api.log"
+    with process([sys.executable, "-c", _FULL], env=env, log=log) as child:
+        assert child.wait(120) == EXIT_CRASHED
+    assert "disk full" in log.read_text()
 
 
 def test_a_port_that_is_taken_is_told_with_its_setting(api: Running, tmp_path: Path) -> None:

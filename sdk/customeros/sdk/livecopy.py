@@ -100,8 +100,8 @@ class LiveCopy:
 
     @property
     def ready(self) -> bool:
-        """Whether all that was in the topic when it was first reached has been read."""
-        return self._ready
+        """Whether all that was there when the topic was first reached was read, and is kept up."""
+        return self._ready and self.failure is None
 
     def wait_ready(self, timeout: float | None = None) -> bool:
         """
@@ -112,7 +112,7 @@ class LiveCopy:
         """
         self._settled.wait(timeout)
         self._check()
-        return self._ready
+        return self.ready
 
     def get(self, key: bytes) -> bytes | None:
         """

@@ -37,7 +37,6 @@ from customeros.serving.identity.telling import Telling
 from customeros.serving.kept import Kept, store_of
 from customeros.serving.registry import ReadOnlyRegistry
 
-# What a supervisor starts again: EX_SOFTWARE of sysexits.
 _DRAIN_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 0.5
 
