@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from customeros.runtime.clients import admin
+from customeros.runtime.clients import admin, producer
 from customeros.runtime.ending import EXIT_CRASHED, EXIT_MISCONFIGURED
 from customeros.runtime.settings import Worker
 from customeros.runtime.topics import ensure_topics, prefixed
 from customeros.schemas.topics import changelog
 from support.counting import COUNTED, COUNTS, LEFT, RIGHT, STAGE
 from support.delivery import CountingOnKafka
+from support.partitions import add_partitions
 from support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -105,6 +106,32 @@ def test_a_paused_owner_that_wakes_does_not_overwrite_its_successor(
 
     assert_exact(pipeline, range(EVENTS + 200))
     assert sleeper.poll() in (None, EXIT_CRASHED)
+
+
+def test_partitions_that_somebody_adds_take_no_key_away_from_its_state(
+    pipeline: CountingOnKafka,
+) -> None:
+    """Of one source only: its partitions still go to whoever has the other source's."""
+    pipeline.seconds_per_record = 0.001
+    feed(pipeline, range(EVENTS // 2))
+    pipeline.start("a")
+    until(lambda: has_written(pipeline, EVENTS // 10), seconds=60, what="the first outputs")
+
+    add_partitions(pipeline.settings, [LEFT, COUNTED, changelog(STAGE)], 7)
+    pipeline.kill("a")
+    # They and these see what the broker has now.
+    another = producer(pipeline.settings)
+    for number in range(EVENTS // 2, EVENTS):
+        topic = prefixed(pipeline.settings, LEFT if number % 2 else RIGHT)
+        another.produce(topic, b"%d" % number, b"default/k%d" % (number % KEYS))
+    assert another.flush(30) == 0
+    pipeline.start("b")
+    pipeline.start("c")
+    pipeline.settle()
+
+    assert_exact(pipeline, range(EVENTS))
+    assert pipeline.ended() == []
+    assert "partitions_not_used" in pipeline.log("b").read_text()
 
 
 def test_two_workers_share_the_partitions_and_a_leaving_one_hands_over(

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from customeros.runtime.errors import Fenced
+from customeros.runtime.partitioner import partition_of
 from customeros.runtime.stream.memory import InMemoryBroker, InMemoryPipeline
-from customeros.runtime.stream.partitioner import partition_of
 from customeros.schemas.topics import Topic
 from support.counting import COUNTED, COUNTS, LEFT, RIGHT, STAGE, Count, Counting
 

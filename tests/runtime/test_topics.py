@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from confluent_kafka import Producer
 from confluent_kafka.cimpl import NewTopic
+from structlog.testing import capture_logs
 
-from customeros.runtime.clients import admin, group_id
+from customeros.runtime.clients import admin, group_id, producer
 from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.settings import Kafka, Settings
 from customeros.runtime.topics import check_topics, ensure_topics, find_topics, prefixed
 from customeros.schemas.event import Family
 from customeros.schemas.topics import ASSIGNMENTS, DEAD_LETTERS, EVENTS, EVIDENCE, changelog
+from support.partitions import add_partitions
 from support.ports import free_port
 from support.waiting import until
 
@@ -95,6 +98,47 @@ def test_a_topic_that_differs_is_named_with_what_was_found_and_expected(
 
     assert "identity.assignments has 2 partitions, expected 3" in str(refused.value)
     assert "cleanup.policy=delete, expected compact" in str(refused.value)
+
+
+@pytest.mark.integration
+def test_added_partitions_are_told_of_and_no_harm(settings: Settings) -> None:
+    """With what somebody else has written there, which nobody reads."""
+    orders = EVENTS[Family.TRANSACTIONAL]
+    ensure_topics(settings, [orders, ASSIGNMENTS])
+    add_partitions(settings, [orders, ASSIGNMENTS], 5)
+    somebody = Producer(settings.kafka_client)
+    somebody.produce(prefixed(settings, orders), b"an event", partition=4)
+    assert somebody.flush(30) == 0
+
+    with capture_logs() as told:
+        found = check_topics(settings, [orders, ASSIGNMENTS])
+
+    assert {topic: there.partitions for topic, there in found.items()} == {
+        orders: 5,
+        ASSIGNMENTS: 5,
+    }
+    assert {e["topic"]: (e["event"], e["found"], e["used"], e["unread"]) for e in told} == {
+        orders.name: ("partitions_not_used", 5, 3, 1),
+        ASSIGNMENTS.name: ("partitions_not_used", 5, 3, 0),
+    }
+
+
+@pytest.mark.integration
+def test_a_number_that_is_smaller_than_that_of_the_topics_in_use_is_refused(
+    settings: Settings,
+) -> None:
+    """Keys would be looked for where they are not: as with added partitions, but these are used."""
+    ensure_topics(settings, [ASSIGNMENTS])
+    writer = producer(settings)
+    for number in range(20):
+        writer.produce(prefixed(settings, ASSIGNMENTS), b"value", b"%d" % number)
+    assert writer.flush(30) == 0
+    fewer = settings.kafka.model_copy(update={"partitions": 2})
+
+    with pytest.raises(
+        Misconfigured, match=r"identity\.assignments has 3 partitions, with records"
+    ):
+        check_topics(settings.model_copy(update={"kafka": fewer}), [ASSIGNMENTS])
 
 
 @pytest.mark.integration

@@ -35,7 +35,7 @@ class Span(NamedTuple):
 
 def spans(settings: Settings, topics: Iterable[Topic]) -> dict[Place, Span]:
     """
-    What each partition of *topics* holds now.
+    What each partition of *topics* holds now, but for those that somebody added: nobody reads them.
 
     Raises:
         Unavailable: the broker does not answer, or a topic is not there yet.
@@ -47,6 +47,7 @@ def spans(settings: Settings, topics: Iterable[Topic]) -> dict[Place, Span]:
             TopicPartition(name, number)
             for name in dict.fromkeys(prefixed(settings, topic) for topic in topics)
             for number in known[name].partitions
+            if number < settings.kafka.partitions
         ]
         offsets = []
         for spec in (OffsetSpec.earliest(), OffsetSpec.latest()):

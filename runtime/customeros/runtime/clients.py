@@ -3,27 +3,59 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer
 from confluent_kafka.admin import AdminClient
 
 from customeros.runtime.errors import Unavailable
+from customeros.runtime.partitioner import partition_of
 from customeros.runtime.settings import Settings
 
 _LOG: Final = logging.getLogger("librdkafka")
 _QUIET: Final[dict[str, Any]] = {"logger": _LOG, "log.connection.close": False}
 
 
+_produce: Final = Producer.produce
+
+
+class _Producer(Producer):
+    """
+    Puts a key where it was when the topics were made, also after somebody has added partitions.
+
+    librdkafka chooses among all that the broker has at the moment, and a key would have two places.
+    """
+
+    def __init__(self, configuration: dict[str, Any], partitions: int) -> None:
+        super().__init__(configuration)
+        self._partitions = partitions
+
+    def produce(  # type: ignore[override]  # each name costs time, and nobody uses the others
+        self,
+        topic: str,
+        value: bytes | None = None,
+        key: bytes | None = None,
+        partition: int = -1,
+        on_delivery: Callable[[KafkaError | None, Message], None] | None = None,
+        *,
+        timestamp: int = 0,
+    ) -> None:
+        if partition < 0:
+            partition = partition_of(key or b"", self._partitions)
+        _produce(self, topic, value, key, partition, on_delivery, None, timestamp)
+
+
 def producer(settings: Settings, **overrides: Any) -> Producer:
     """
     A producer whose acknowledged records are on every in-sync replica, once and in order.
 
+    It puts a key into one of as many partitions as are configured, whatever the broker has.
+
     Args:
         overrides: librdkafka's own names, as in `**{"transactional.id": "resolve-0"}`.
     """
-    return Producer(
+    return _Producer(
         {
             **settings.kafka_client,
             **_QUIET,
@@ -31,10 +63,9 @@ def producer(settings: Settings, **overrides: Any) -> Producer:
             "enable.idempotence": True,
             "compression.type": "lz4",
             "linger.ms": 5,
-            # The Java client's, so that any language finds a key in the same partition.
-            "partitioner": "murmur2_random",
             **overrides,
-        }
+        },
+        settings.kafka.partitions,
     )
 
 

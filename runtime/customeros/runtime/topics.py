@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any, Final, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+import structlog
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import (
     AdminClient,
     AlterConfigOpType,
     ConfigEntry,
     ConfigResource,
     NewTopic,
+    OffsetSpec,
     ResourceType,
 )
 
@@ -22,6 +24,7 @@ from customeros.runtime.settings import Settings
 from customeros.runtime.waiting import wait_until
 from customeros.schemas.topics import EVENTS, Topic
 
+_LOG: Final = structlog.get_logger()
 _REQUEST_SECONDS: Final = 10.0
 # A topic just created is not yet known to every broker.
 _SPREAD_SECONDS: Final = 10.0
@@ -60,7 +63,7 @@ def ensure_topics(settings: Settings, topics: Iterable[Topic]) -> None:
     Where CUSTOMEROS_KAFKA__EVENTS_DAYS is set, events that are there already stay as long, too.
 
     Raises:
-        Misconfigured: one is there but has other partitions or another cleanup policy.
+        Misconfigured: as in `check_topics`.
         Unavailable: the broker does not answer.
     """
     client, wanted = admin(settings), tuple(topics)
@@ -80,18 +83,22 @@ def check_topics(settings: Settings, topics: Iterable[Topic]) -> Mapping[Topic, 
     """
     How the broker has *topics*.
 
+    Partitions that were added to a topic are no harm: they are told of, and not used.
+
     Raises:
-        Misconfigured: one is missing, or has other partitions or another cleanup policy.
+        Misconfigured: one is missing, has fewer partitions or another cleanup policy, or was made
+            with more partitions.
         Unavailable: the broker does not answer.
     """
-    wanted = tuple(topics)
-    found = find_topics(settings, wanted)
+    wanted, client = tuple(topics), admin(settings)
+    found = find_topics(settings, wanted, client)
     if problems := [
         problem
         for topic in wanted
         for problem in _differences(topic, found.get(topic), settings.kafka.partitions)
     ]:
         raise Misconfigured("; ".join(problems))
+    _tell_of_more(client, settings, found)
     return found
 
 
@@ -199,10 +206,10 @@ def _differences(topic: Topic, found: FoundTopic | None, partitions: int) -> lis
     if found is None:
         return [f"topic {topic.name} is missing: run `customeros topics create`"]
     problems = []
-    if found.partitions != partitions:
+    if found.partitions < partitions:
         problems.append(
-            f"topic {topic.name} has {found.partitions} partitions, expected {partitions}: "
-            f"set CUSTOMEROS_KAFKA__PARTITIONS={found.partitions}, or delete the topics"
+            f"topic {topic.name} has {found.partitions} partitions, expected {partitions}: set "
+            f"CUSTOMEROS_KAFKA__PARTITIONS to what it was when the topics were made, or delete them"
         )
     if found.cleanup != topic.cleanup:
         problems.append(
@@ -210,3 +217,55 @@ def _differences(topic: Topic, found: FoundTopic | None, partitions: int) -> lis
             f"alter it"
         )
     return problems
+
+
+def _tell_of_more(
+    client: AdminClient, settings: Settings, found: Mapping[Topic, FoundTopic]
+) -> None:
+    """
+    Say which of *found* have more partitions than are used, and what nobody reads there.
+
+    Raises:
+        Misconfigured: our own records are in them, since the topics were made with more.
+        Unavailable: the broker does not answer.
+    """
+    used = settings.kafka.partitions
+    more = {topic: there.partitions for topic, there in found.items() if there.partitions > used}
+    if not more:
+        return
+    unread = _written(client, settings, more)
+    for topic, partitions in more.items():
+        # Others may write events; what is derived is only ever written by us.
+        if unread[topic] and topic not in EVENTS.values():
+            raise Misconfigured(
+                f"topic {topic.name} has {partitions} partitions, with records beyond the first "
+                f"{used}: set CUSTOMEROS_KAFKA__PARTITIONS to what it was when the topics were made"
+            )
+        _LOG.warning(
+            "partitions_not_used",
+            topic=topic.name,
+            found=partitions,
+            used=used,
+            unread=unread[topic],
+        )
+
+
+def _written(
+    client: AdminClient, settings: Settings, topics: Mapping[Topic, int]
+) -> dict[Topic, int]:
+    """How many offsets were ever given in the partitions of *topics* that are not used."""
+    places = {
+        TopicPartition(prefixed(settings, topic), number): topic
+        for topic, partitions in topics.items()
+        for number in range(settings.kafka.partitions, partitions)
+    }
+    counts = dict.fromkeys(topics, 0)
+    answers = client.list_offsets(
+        dict.fromkeys(places, OffsetSpec.latest()), request_timeout=_REQUEST_SECONDS
+    )
+    for place, answer in answers.items():
+        try:
+            counts[places[place]] += answer.result().offset
+        except KafkaException as error:
+            raise Unavailable("kafka") from error
+    return counts

@@ -93,6 +93,37 @@ class _PartitionRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # it h
         return record
 
 
+def assignor(number: int) -> type[RangePartitionAssignor]:
+    """
+    One that assigns the first *number* partitions of each topic, and none that were added since.
+
+    They are shared out by topic: with more of one, partition n of it would go to another worker
+    than partition n of the others.
+    """
+
+    class Assignor(RangePartitionAssignor):  # type: ignore[misc]  # it has no types
+        @classmethod
+        def assign(cls, cluster: Any, members: Any) -> Any:
+            return super().assign(_FirstPartitions(cluster, number), members)
+
+    return Assignor
+
+
+class _FirstPartitions(NamedTuple):
+    """What the broker has, as far as it is ours."""
+
+    cluster: Any
+    number: int
+
+    def partitions_for_topic(self, topic: str) -> set[int] | None:
+        found: set[int] | None = self.cluster.partitions_for_topic(topic)
+        if found is None:
+            return None
+        if len(found) > self.number:
+            _LOG.warning("partitions_not_used", topic=topic, found=len(found), used=self.number)
+        return {partition for partition in found if partition < self.number}
+
+
 class _ConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -100,7 +131,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._isolation_level = "read_committed"
         # Partition n of every source goes to one worker; Faust's own choice here, round robin,
         # does not see to that.
-        consumer._partition_assignment_strategy = [RangePartitionAssignor]
+        consumer._partition_assignment_strategy = [assignor(self.app.conf.topic_partitions)]
         consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
         fetcher.PartitionRecords = _PartitionRecords
         return consumer

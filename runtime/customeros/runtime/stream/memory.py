@@ -11,9 +11,9 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from customeros.runtime.errors import Fenced
+from customeros.runtime.partitioner import partition_of
 from customeros.runtime.stream.fold import PartitionFold, Sealed
 from customeros.runtime.stream.model import Output, Processor
-from customeros.runtime.stream.partitioner import partition_of
 from customeros.runtime.stream.store import DictStore, Position
 from customeros.schemas.topics import Topic, changelog
 

@@ -106,7 +106,7 @@ class Transactor:
             if rest:
                 self._send(topic, value, key, partition)
             else:
-                self._send(topic, value, key, partition, on_delivery=remember)
+                self._send(topic, value, key, partition, remember)
         # Delivery reports have to be served before the commit; a failed one fails it.
         self._producer.flush(_ANSWER_SECONDS)
         _until_answered(self._producer.commit_transaction)
@@ -120,10 +120,10 @@ class Transactor:
             name = self._names[topic.name] = prefixed(self._settings, topic)
         return name
 
-    def _send(self, *args: Any, **kwargs: Any) -> None:
+    def _send(self, *args: Any) -> None:
         while True:
             try:
-                self._producer.produce(*args, **kwargs)
+                self._producer.produce(*args)
                 return
             except BufferError:
                 self._producer.poll(0.01)

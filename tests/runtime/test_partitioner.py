@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from customeros.runtime.stream.partitioner import murmur2, partition_of
+from customeros.runtime.partitioner import partition_of
 
 # Of Apache Kafka's own UtilsTest.
 VECTORS = {
@@ -19,8 +19,13 @@ VECTORS = {
 
 @pytest.mark.parametrize(("key", "signed"), VECTORS.items())
 def test_the_hash_is_the_java_clients(key: bytes, signed: int) -> None:
-    assert murmur2(key) == signed % 2**32
+    assert partition_of(key, 0x7FFFFFFF) == signed & 0x7FFFFFFF
 
 
 def test_a_partition_is_never_negative() -> None:
     assert partition_of(b"foobar", 7) == (-790332482 & 0x7FFFFFFF) % 7
+
+
+def test_an_empty_key_and_a_key_with_zeros_have_a_partition() -> None:
+    assert partition_of(b"", 0x7FFFFFFF) == 275646681
+    assert partition_of(b"a\0b", 0x7FFFFFFF) != partition_of(b"a", 0x7FFFFFFF)
