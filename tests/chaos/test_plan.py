@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from support.chaos.ledger import Ledger, Life
-from support.chaos.plan import SESSION_SECONDS, Kind, plan_of
+from support.chaos.plan import SESSION_SECONDS, TOPICS, Kind, plan_of
 from support.chaos.report import Outcome, markdown, placed
 from support.chaos.traffic import calls_of
 from support.chaos.watching import Versions
@@ -37,6 +37,18 @@ def test_whoever_is_paused_is_paused_beyond_its_session() -> None:
     ]
 
     assert min(pauses) > SESSION_SECONDS
+
+
+def test_partitions_are_added_to_events_changelogs_and_what_is_between() -> None:
+    topics = {
+        fault.name
+        for seed in SEEDS
+        for fault in plan_of(seed).faults
+        if fault.kind is Kind.PARTITIONS
+    }
+
+    assert {"events.behavioral", "resolve-changelog", "customer-state"} <= topics
+    assert topics <= set(TOPICS)
 
 
 def test_calls_are_of_all_kinds_some_of_them_twice_and_some_of_them_poisoned() -> None:

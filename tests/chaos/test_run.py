@@ -17,6 +17,8 @@ PLAN = Plan(
     events_each=10,
     two_machines=True,
     faults=(
+        Fault(0.2, Kind.PARTITIONS, "a", "events.behavioral"),
+        Fault(0.3, Kind.PARTITIONS, "a", "state-changelog"),
         Fault(0.5, Kind.PAUSE, "b", "state", SESSION_SECONDS + 1),
         Fault(1.0, Kind.KILL, "a", "resolve"),
         Fault(1.5, Kind.KILL, "a", "graph"),
@@ -27,6 +29,7 @@ PLAN = Plan(
         Fault(4.0, Kind.AWAY, "a", "clickhouse", 3.0),
         Fault(4.5, Kind.FULL, "a", "state", 2.0),
         Fault(5.0, Kind.KILL, "a", "api"),
+        Fault(5.5, Kind.PARTITIONS, "a", "profile.contributions"),
         Fault(6.0, Kind.KILL, "a", "state"),
         Fault(8.0, Kind.KILL_ALL, "b"),
         Fault(10.0, Kind.KILL_ALL, "a"),

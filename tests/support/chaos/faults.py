@@ -9,6 +9,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import NamedTuple
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import NewPartitions
+
+from customeros.runtime.clients import admin
 from support.chaos.clocks import Clock
 from support.chaos.disks import Disk
 from support.chaos.ledger import Ledger
@@ -18,6 +22,9 @@ from support.chaos.plan import WORKERS, Fault, Kind
 _LOOK_SECONDS = 0.1
 # A process that a fault needs comes back within this; else the fault is done without it.
 _PATIENCE_SECONDS = 60.0
+# Partitions: with four that are used, two machines would share seven in another way.
+_MORE = 3
+_ASK_SECONDS = 1.0
 _WRITERS = {"state": WORKERS[:3], "kafka": ("kafka",), "clickhouse": ("clickhouse",)}
 
 
@@ -43,6 +50,7 @@ def steps_of(fault: Fault, scene: Scene) -> Iterator[float]:
         Kind.AWAY: lambda: _keep_away(machine, name, fault.seconds, ledger),
         Kind.FULL: lambda: _fill(scene, fault),
         Kind.CLOCK: lambda: _jump(scene.clocks[fault.machine], fault.hours),
+        Kind.PARTITIONS: lambda: _add_partitions(machine, name),
     }
     return of_kind[fault.kind]()
 
@@ -139,6 +147,21 @@ def _fill(scene: Scene, fault: Fault) -> Iterator[float]:
 def _jump(clock: Clock, hours: float) -> Iterator[float]:
     clock.jump(hours)
     yield 0.0
+
+
+def _add_partitions(machine: Machine, topic: str) -> Iterator[float]:
+    """Until the broker has done it; it may be away, or about to be."""
+    for _ in range(round(_PATIENCE_SECONDS / _LOOK_SECONDS)):
+        client = admin(machine.settings)
+        with suppress(KafkaException, KeyError):
+            known = client.list_topics(topic, timeout=_ASK_SECONDS).topics
+            wanted = NewPartitions(topic, len(known[topic].partitions) + _MORE)
+            answer = client.create_partitions([wanted], request_timeout=_ASK_SECONDS)[topic]
+            while not answer.done():
+                yield _LOOK_SECONDS
+            answer.result()
+            return
+        yield _LOOK_SECONDS
 
 
 def _signal_all(pids: list[int], number: int) -> None:

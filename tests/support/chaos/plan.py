@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from customeros.schemas.topics import all_topics
+
 # A worker's session; whoever is paused for longer has a successor when it wakes.
 SESSION_SECONDS: Final = 6.0
 WORKERS: Final = ("resolve", "graph", "state", "sink-clickhouse")
 FOLDING: Final = WORKERS[:3]
 SERVERS: Final = ("kafka", "clickhouse", "collector", "api")
+TOPICS: Final = tuple(topic.name for topic in all_topics(FOLDING))
 # Faults begin within so many seconds of the first call.
 _WINDOW_SECONDS: Final = 20.0
 _FEWEST, _MOST = 8, 11
@@ -31,6 +34,7 @@ class Kind(StrEnum):
     AWAY = "away for seconds"
     FULL = "full disk"
     CLOCK = "clock jump"
+    PARTITIONS = "partitions added"
 
 
 class Fault(NamedTuple):
@@ -40,7 +44,7 @@ class Fault(NamedTuple):
     Args:
         at: s after the first call.
         machine: `a` has everything, `b` a second worker of each stage.
-        name: the process, or the disk that is full; empty: all of the machine.
+        name: the process, the disk that is full or the topic; empty: all of the machine.
         seconds: until it is undone; 0: it happens at once.
         hours: that the clock is ahead of the true time from then on.
     """
@@ -115,6 +119,7 @@ def _fault(chance: random.Random, at: float, two_machines: bool) -> Fault:
     (kind,) = chance.choices(tuple(_WEIGHTS), tuple(_WEIGHTS.values()))
     hours = chance.uniform(*chance.choice(((_JUMPS_HOURS[0], 0.0), (0.0, _JUMPS_HOURS[1]))))
     disk = chance.choice(("state", "kafka", "clickhouse"))
+    topic = chance.choice(TOPICS)
     # Where there is one machine only, nobody takes over: all of it sleeps and wakes.
     sleeper = "b" if two_machines else "a"
     of_kind = {
@@ -125,6 +130,7 @@ def _fault(chance: random.Random, at: float, two_machines: bool) -> Fault:
         Kind.AWAY: Fault(at, kind, "a", chance.choice(("kafka", "clickhouse")), beyond / 2),
         Kind.FULL: Fault(at, kind, machine if disk == "state" else "a", disk, beyond / 2),
         Kind.CLOCK: Fault(at, kind, machine, hours=hours),
+        Kind.PARTITIONS: Fault(at, kind, "a", topic),
     }
     return of_kind.get(kind, Fault(at, kind, machine))
 
@@ -140,4 +146,5 @@ _WEIGHTS: Final = {
     Kind.AWAY: 8,
     Kind.FULL: 8,
     Kind.CLOCK: 10,
+    Kind.PARTITIONS: 8,
 }
