@@ -63,7 +63,7 @@ _FETCH_WAIT_MS: Final = 250
 _BUSY_FETCH_WAIT_MS: Final = 25
 # Records are taken at most every so often, as they are not committed oftener either: each delivery
 # costs the worker some 100 µs, and each answer of the broker more, however few records it has.
-_PAUSE_SECONDS: Final = 0.05
+_PAUSE_SECONDS: Final = 0.025
 # With as many at once there is a backlog, and no pause.
 _BACKLOG_RECORDS: Final = 1_000
 # Fetched, but not delivered: unless a seek follows, the next delivery says so in `after`.
