@@ -6,24 +6,21 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import islice
 from pathlib import Path
 from statistics import linear_regression
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.inside import Inside
+from benchmarks.inside import Inside, an_event
 from benchmarks.measurement import Measurement, Sizes
 from benchmarks.plots import Kind, Plot
 from benchmarks.report import Row, Section
 from benchmarks.usage import usage
-from customeros.schemas.event import Event, Family, Personal
-from customeros.schemas.identifier import MAX_MEMBERS, Identifier, identifier_key
+from customeros.schemas.event import Event
+from customeros.schemas.identifier import MAX_MEMBERS, Identifier
 from customeros.schemas.topics import ASSIGNMENTS
 
-_SECRET: Final = b"a key of the benchmarks"
-_BEGIN_MS: Final = 1_767_225_600_000
-_NUMBERS: Final = count()
 _CHUNK: Final = 5_000
 _SAMPLE: Final = 2_000
 _ALONE: Final = 100
@@ -103,7 +100,7 @@ def _identifiers(most: int) -> Iterator[Row]:
     for size in _within(_PER_CUSTOMER, most):
         with _stages() as (stages, _):
             used = _happen(stages, _growing("g", size))
-            events = [_event("page", _nth("g", n % size)) for n in range(_ALONE)]
+            events = [an_event("page", _nth("g", n % size)) for n in range(_ALONE)]
             yield {
                 "identifiers": size,
                 "µs to add one": used / size * 1e6,
@@ -131,7 +128,7 @@ def _merges(most: int) -> Iterator[Row]:
             half = size // 2
             _happen(stages, [*_growing("l", half), *_growing("r", half)])
             moved = stages.sent[ASSIGNMENTS.name]
-            joining = _event("identify", _nth("l", half - 1), _nth("r", half - 1))
+            joining = an_event("identify", _nth("l", half - 1), _nth("r", half - 1))
             yield {
                 "identifiers": size,
                 "ms/merge": _happen(stages, [joining]) * 1e3,
@@ -151,10 +148,10 @@ def _with_exponents(rows: list[Row], *, most: float = math.inf) -> list[Row]:
 
 def _happen(stages: Inside, events: Iterable[Event]) -> float:
     """CPU seconds."""
-    coming, before = iter(events), sum(stages.cpu_seconds.values())
+    coming, used = iter(events), 0.0
     while chunk := list(islice(coming, _CHUNK)):
-        stages.happen(chunk)
-    return sum(stages.cpu_seconds.values()) - before
+        used += stages.happen(chunk)
+    return used
 
 
 def _alone(stages: Inside, events: Sequence[Event]) -> float:
@@ -175,9 +172,9 @@ def _stages() -> Iterator[tuple[Inside, Path]]:
 
 
 def _growing(group: str, size: int) -> Iterator[Event]:
-    yield _event("page", _nth(group, 0))
+    yield an_event("page", _nth(group, 0))
     for number in range(1, size):
-        yield _event("identify", _nth(group, number), _nth(group, number // _FANOUT))
+        yield an_event("identify", _nth(group, number), _nth(group, number // _FANOUT))
 
 
 def _nth(group: str, number: int) -> Identifier:
@@ -185,27 +182,11 @@ def _nth(group: str, number: int) -> Identifier:
 
 
 def _log_in(number: int) -> Event:
-    return _event("identify", Identifier("user_id", f"u-{number}"), _nth("u", number))
+    return an_event("identify", Identifier("user_id", f"u-{number}"), _nth("u", number))
 
 
 def _seen(number: int) -> Event:
-    return _event("track", Identifier("user_id", f"u-{number}"))
-
-
-def _event(kind: str, *identifiers: Identifier) -> Event:
-    number = next(_NUMBERS)
-    return Event(
-        workspace="default",
-        source="demo",
-        event_id=f"m-{number}",
-        family=Family.BEHAVIORAL,
-        kind=kind,
-        name="Viewed",
-        occurred_at=_BEGIN_MS + number,
-        received_at=_BEGIN_MS + number,
-        identifier_keys=tuple(identifier_key(_SECRET, found) for found in identifiers),
-        personal=Personal(identifiers=identifiers),
-    )
+    return an_event("track", Identifier("user_id", f"u-{number}"))
 
 
 def _lines(name: str, section: str, question: str, x: str, *values: str, unit: str) -> Plot:

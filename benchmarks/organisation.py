@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.inside import Inside
+from msgspec.structs import replace
+
+from benchmarks.inside import Inside, an_event
 from benchmarks.measurement import Measurement
 from benchmarks.plots import Kind, Plot
 from benchmarks.report import Row, Section
-from customeros.schemas.event import Event, Family, Money, Order, OrderAction, Personal
-from customeros.schemas.identifier import Identifier, identifier_key
+from customeros.schemas.event import Event, Family, Money, Order, OrderAction
+from customeros.schemas.identifier import Identifier
 
-_SECRET: Final = b"a key of the benchmarks"
-_BEGIN_MS: Final = 1_767_225_600_000
-_NUMBERS: Final = count()
 _EVENTS: Final = 1_000
 
 
@@ -56,24 +54,17 @@ def _row(what: str, stages: Inside, events: Iterator[Event]) -> Row:
 
 def _orders(account: str | None, people: int, events: int) -> Iterator[Event]:
     for at in range(events):
-        number = next(_NUMBERS)
-        user = Identifier("user_id", f"{account}-{at % people}")
-        order = Order(
-            order_id=f"o-{number}", action=OrderAction.PLACED, total=Money(number % 5_000, "EUR")
-        )
-        yield Event(
-            workspace="default",
-            source="demo",
-            event_id=f"m-{number}",
+        event = an_event("track", Identifier("user_id", f"{account}-{at % people}"))
+        yield replace(
+            event,
             family=Family.TRANSACTIONAL,
-            kind="track",
             name="Order Completed",
-            occurred_at=_BEGIN_MS + number,
-            received_at=_BEGIN_MS + number,
-            identifier_keys=(identifier_key(_SECRET, user),),
             account_id=account,
-            order=order,
-            personal=Personal(identifiers=(user,)),
+            order=Order(
+                order_id=event.event_id,
+                action=OrderAction.PLACED,
+                total=Money(event.occurred_at % 5_000, "EUR"),
+            ),
         )
 
 

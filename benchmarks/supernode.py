@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from benchmarks.inside import Inside
+from benchmarks.inside import Inside, an_event
 from benchmarks.measurement import Measurement
 from benchmarks.plots import Kind, Plot
 from benchmarks.report import Row, Section
-from customeros.schemas.event import Event, Family, Personal
-from customeros.schemas.identifier import Identifier, identifier_key
+from customeros.schemas.event import Event
+from customeros.schemas.identifier import Identifier
 from customeros.schemas.topics import EVIDENCE
 
-_SECRET: Final = b"a key of the benchmarks"
-_BEGIN_MS: Final = 1_767_225_600_000
-_NUMBERS: Final = count()
 _KIOSK: Final = Identifier("device_id", "kiosk")
 _INFO: Final = Identifier("email", "info@shop.example")
 
@@ -52,9 +48,8 @@ def measure_supernode(*, sharing: int) -> Section:
 
 def _row(what: str, stages: Inside, events: Iterable[Event]) -> Row:
     found = list(events)
-    sent, before = stages.sent[EVIDENCE.name], sum(stages.cpu_seconds.values())
-    stages.happen(found)
-    used = sum(stages.cpu_seconds.values()) - before
+    sent = stages.sent[EVIDENCE.name]
+    used = stages.happen(found)
     return {
         "what": what,
         "events": len(found),
@@ -65,21 +60,21 @@ def _row(what: str, stages: Inside, events: Iterable[Event]) -> Row:
 
 def _log_ins(group: str, people: int) -> Iterator[Event]:
     for number in range(people):
-        yield _event("identify", *_person(group, number))
+        yield an_event("identify", *_person(group, number))
 
 
 def _ordinary(group: str, people: int, events: int) -> Iterator[Event]:
     """Of people who are known, with what is known of them."""
     for number in range(events):
         user, _, browser = _person(group, number % people)
-        yield _event("track", user, browser)
+        yield an_event("track", user, browser)
 
 
 def _beside(shared: Identifier, visitors: int) -> Iterator[Event]:
     for number in range(visitors):
         visitor = Identifier("anonymous_id", f"{shared.type}-{number}")
         both = (shared, visitor) if shared.type == "email" else (visitor, shared)
-        yield _event("page", *both)
+        yield an_event("page", *both)
 
 
 def _person(group: str, number: int) -> tuple[Identifier, Identifier, Identifier]:
@@ -87,22 +82,6 @@ def _person(group: str, number: int) -> tuple[Identifier, Identifier, Identifier
         Identifier("user_id", f"{group}-{number}"),
         Identifier("email", f"{group}-{number}@mail.example"),
         Identifier("anonymous_id", f"{group}-{number}"),
-    )
-
-
-def _event(kind: str, *identifiers: Identifier) -> Event:
-    number = next(_NUMBERS)
-    return Event(
-        workspace="default",
-        source="demo",
-        event_id=f"m-{number}",
-        family=Family.BEHAVIORAL,
-        kind=kind,
-        name="Viewed",
-        occurred_at=_BEGIN_MS + number,
-        received_at=_BEGIN_MS + number,
-        identifier_keys=tuple(identifier_key(_SECRET, found) for found in identifiers),
-        personal=Personal(identifiers=identifiers),
     )
 
 
