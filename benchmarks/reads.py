@@ -18,7 +18,7 @@ from benchmarks.population import PATHS, WORKSPACE, newer, records_of
 from benchmarks.report import Row, Section
 from benchmarks.rig import Running, Servers, installation, specs_of, started, wait_until_ready
 from benchmarks.usage import usage
-from customeros.runtime.clients import producer
+from customeros.runtime.clients import deliver, producer
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
@@ -30,6 +30,7 @@ _MANY_CONNECTIONS: Final = 64
 _RATES: Final = (500.0, 1_000.0, 2_000.0)
 _WARM_UP_SECONDS: Final = 2.0
 _OPEN_SECONDS: Final = 1_800.0
+_FILL_SECONDS: Final = 120.0
 
 
 def measure_reads(servers: Servers, *, customers: int, seconds: float, run: int) -> list[Section]:
@@ -103,18 +104,15 @@ def _fill(settings: Settings, customers: int, secret: bytes) -> int:
     """Straight to the topics; bytes of keys and values."""
     sender = producer(settings, **{"queue.buffering.max.messages": 1_000_000, "linger.ms": 50})
     size = 0
-    for number in range(customers):
-        for topic, key, value in records_of(number, secret):
-            size += len(key) + len(value)
-            name = prefixed(settings, topic)
-            while True:
-                try:
-                    sender.produce(name, value, key)
-                    break
-                except BufferError:
-                    sender.poll(0.1)
-        sender.poll(0)
-    assert sender.flush(120) == 0
+
+    def records() -> Iterator[tuple[str, bytes, bytes]]:
+        nonlocal size
+        for number in range(customers):
+            for topic, key, value in records_of(number, secret):
+                size += len(key) + len(value)
+                yield prefixed(settings, topic), key, value
+
+    deliver(sender, records(), seconds=_FILL_SECONDS)
     return size
 
 

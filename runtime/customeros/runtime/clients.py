@@ -90,6 +90,16 @@ def consumer(settings: Settings, group: str | None = None, **overrides: Any) -> 
     )
 
 
+def send(producer: Producer, *record: Any) -> None:
+    """`Producer.produce`, once its queue has room."""
+    while True:
+        try:
+            producer.produce(*record)
+            return
+        except BufferError:
+            producer.poll(0.01)
+
+
 def deliver(
     producer: Producer, records: Iterable[tuple[str, bytes | None, bytes]], *, seconds: float
 ) -> int:
@@ -106,7 +116,7 @@ def deliver(
 
     count = 0
     for topic, key, value in records:
-        producer.produce(topic, value, key, on_delivery=delivered)
+        send(producer, topic, value, key, -1, delivered)
         producer.poll(0)
         count += 1
     producer.flush(seconds)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from customeros.runtime.clients import producer
+from customeros.runtime.clients import producer, send
 from customeros.runtime.errors import Fenced
 from customeros.runtime.metrics import UNAVAILABLE
 from customeros.runtime.settings import Settings
@@ -98,15 +98,15 @@ class Transactor:
 
         self._producer.begin_transaction()
         for output in sealed.outputs:
-            self._send(self._name(output.topic), output.value, output.key)
+            send(self._producer, self._name(output.topic), output.value, output.key)
         rest = len(sealed.writes)
         topic, partition = self._changelog.topic, self._changelog.partition
         for key, value in sealed.writes.items():
             rest -= 1
             if rest:
-                self._send(topic, value, key, partition)
+                send(self._producer, topic, value, key, partition)
             else:
-                self._send(topic, value, key, partition, remember)
+                send(self._producer, topic, value, key, partition, remember)
         # Delivery reports have to be served before the commit; a failed one fails it.
         self._producer.flush(_ANSWER_SECONDS)
         _until_answered(self._producer.commit_transaction)
@@ -119,14 +119,6 @@ class Transactor:
         if name is None:
             name = self._names[topic.name] = prefixed(self._settings, topic)
         return name
-
-    def _send(self, *args: Any) -> None:
-        while True:
-            try:
-                self._producer.produce(*args)
-                return
-            except BufferError:
-                self._producer.poll(0.01)
 
 
 def topic_of(place: TopicPartition) -> str:
