@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import time
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
-import structlog
 import typer
 
 from customeros.ops import (
@@ -31,9 +29,9 @@ from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.logs import configure_logs
 from customeros.runtime.settings import Settings, read_settings
 from customeros.runtime.topics import ensure_topics
+from customeros.runtime.waiting import once_available
 from customeros.schemas.topics import all_topics
 
-_LOG: Final = structlog.get_logger()
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -212,17 +210,6 @@ def _process(name: str, *, create_topics: bool = False) -> Settings:
     settings = read_settings()
     configure_logs(settings.logs, process=name)
     if create_topics:
-        _create_topics(settings)
+        # A process that starts while the broker is away waits like any other.
+        once_available(lambda: ensure_topics(settings, all_topics(STAGES)))
     return settings
-
-
-def _create_topics(settings: Settings) -> None:
-    """Once the broker is there: a process that starts while it is away waits like any other."""
-    while True:
-        try:
-            ensure_topics(settings, all_topics(STAGES))
-        except Unavailable as error:
-            _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
-            time.sleep(error.retry_after)
-        else:
-            return

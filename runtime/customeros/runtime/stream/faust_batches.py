@@ -176,8 +176,8 @@ class _Consumer(driver.Consumer):
             return
         if fetched and sum(map(len, fetched.values())) < _BACKLOG_RECORDS:
             self._take_at = time.monotonic() + _PAUSE_SECONDS
-        fetcher = self._thread._ensure_consumer()._fetcher
-        fetcher._fetch_max_wait_ms = _BUSY_FETCH_WAIT_MS if fetched else _FETCH_WAIT_MS
+        fetching = self._thread._ensure_consumer()._fetcher
+        fetching._fetch_max_wait_ms = _BUSY_FETCH_WAIT_MS if fetched else _FETCH_WAIT_MS
         generation = self.app.consumer_generation_id
         self._forget_before(generation)
         if not self.flow_active:

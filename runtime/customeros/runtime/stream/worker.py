@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sys
-import time
 from collections.abc import Awaitable, Collection, Iterable, Mapping, Set
 from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
@@ -26,6 +25,7 @@ from customeros.runtime.stream.faust_batches import BatchApp, BatchSchema
 from customeros.runtime.stream.model import Processor
 from customeros.runtime.stream.owner import Opened, Owner, open_partition
 from customeros.runtime.topics import FoundTopic, check_topics, prefixed
+from customeros.runtime.waiting import once_available
 from customeros.schemas.topics import TOPICS, Topic, changelog
 
 T = TypeVar("T")
@@ -282,11 +282,9 @@ def _wait_for_topics(
     settings: Settings, topics: Iterable[Topic], progress: Progress
 ) -> Mapping[Topic, FoundTopic]:
     wanted = tuple(topics)
-    while True:
-        try:
-            return check_topics(settings, wanted)
-        except Unavailable as error:
-            progress.starting = "waits for kafka"
-            _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
-            UNAVAILABLE.labels("worker", "kafka").inc()
-            time.sleep(error.retry_after)
+
+    def away() -> None:
+        progress.starting = "waits for kafka"
+        UNAVAILABLE.labels("worker", "kafka").inc()
+
+    return once_available(lambda: check_topics(settings, wanted), away=away)
