@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -121,9 +123,14 @@ def _roll(machine: Machine, ledger: Ledger) -> Iterator[float]:
 
 
 def _keep_away(machine: Machine, name: str, seconds: float, ledger: Ledger) -> Iterator[float]:
+    """
+    Kill it whenever it is ready again: a supervisor that begins anew meanwhile would take one that
+    dies before for one that cannot be started, and rightly give up.
+    """
     ledger.suffer(machine.name, name, on=True)
     for _ in range(round(seconds / _LOOK_SECONDS)):
-        if (pid := machine.signal(name, signal.SIGKILL)) is not None:
+        now = machine.processes().get(name)
+        if now and now.state == "ready" and (pid := machine.signal(name, signal.SIGKILL)):
             ledger.doom(pid)
         yield _LOOK_SECONDS
     ledger.suffer(machine.name, name, on=False)
@@ -150,18 +157,32 @@ def _jump(clock: Clock, hours: float) -> Iterator[float]:
 
 
 def _add_partitions(machine: Machine, topic: str) -> Iterator[float]:
-    """Until the broker has done it; it may be away, or about to be."""
-    for _ in range(round(_PATIENCE_SECONDS / _LOOK_SECONDS)):
-        client = admin(machine.settings)
-        with suppress(KafkaException, KeyError):
-            known = client.list_topics(topic, timeout=_ASK_SECONDS).topics
-            wanted = NewPartitions(topic, len(known[topic].partitions) + _MORE)
-            answer = client.create_partitions([wanted], request_timeout=_ASK_SECONDS)[topic]
-            while not answer.done():
+    """
+    Until the broker has done it; it may be away, or about to be.
+
+    It is asked beside: who waits here keeps the other faults waiting, its own return among them.
+    """
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    with ThreadPoolExecutor(1) as pool:
+        while time.monotonic() < deadline:
+            asked = pool.submit(_ask_for_more, machine, topic)
+            while not asked.done():
                 yield _LOOK_SECONDS
-            answer.result()
-            return
-        yield _LOOK_SECONDS
+            if asked.result():
+                return
+            yield _LOOK_SECONDS
+
+
+def _ask_for_more(machine: Machine, topic: str) -> bool:
+    """Whether the broker did it."""
+    client = admin(machine.settings)
+    try:
+        known = client.list_topics(topic, timeout=_ASK_SECONDS).topics
+        wanted = NewPartitions(topic, len(known[topic].partitions) + _MORE)
+        client.create_partitions([wanted], request_timeout=_ASK_SECONDS)[topic].result()
+    except (KafkaException, KeyError):
+        return False
+    return True
 
 
 def _signal_all(pids: list[int], number: int) -> None:
