@@ -1,4 +1,4 @@
-"""Wait for something to become true, with a deadline; beside the schedule of chaos, where tests sleep."""
+"""Wait for something to become true, with a deadline; beside the chaos runs, where tests sleep."""
 
 from __future__ import annotations
 
