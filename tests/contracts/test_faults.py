@@ -65,22 +65,23 @@ def ended(child: subprocess.Popen[bytes]) -> int:
 
 
 def test_a_worker_killed_twice_in_the_middle_counts_exactly(pipeline: CountingOnKafka) -> None:
-    """Once it keeps its disk, once it loses it."""
-    # Slow enough to be met in the middle by a test that is itself slowed down.
-    pipeline.seconds_per_record = 0.004
-    feed(pipeline, range(EVENTS))
-
+    """Once it keeps its disk, once it loses it; a partition is in a batch, others go on."""
+    third = EVENTS // 3
     pipeline.start()
-    for share, lose_store in ((0.2, False), (0.5, True)):
+    for fed, lose_store in ((0, False), (third, True)):
+        feed(pipeline, range(fed, fed + third // 2))
         until(
-            lambda share=share: has_written(pipeline, int(EVENTS * share)),  # type: ignore[misc]
+            lambda fed=fed: has_written(pipeline, fed + third // 4),  # type: ignore[misc]
             seconds=60,
-            what=f"{share:.0%} of the outputs",
+            what="some of the outputs",
         )
+        pipeline.hangs().touch()
+        feed(pipeline, range(fed + third // 2, fed + third))
+        until(lambda: not pipeline.hangs().exists(), seconds=60, what="a batch is in hand")
         pipeline.kill(lose_store=lose_store)
-        assert not has_written(pipeline, EVENTS), "it was done before it was killed"
-        pipeline.seconds_per_record = 0.0 if lose_store else 0.004
+        assert not has_written(pipeline, fed + third), "it was done before it was killed"
         pipeline.start()
+    feed(pipeline, range(2 * third, EVENTS))
     pipeline.settle()
 
     assert_exact(pipeline, range(EVENTS))
@@ -160,7 +161,7 @@ def test_a_worker_that_lives_but_does_nothing_ends_and_its_work_is_done_by_the_n
     hanging = pipeline.start()
     feed(pipeline, range(100))
     pipeline.settle()
-    (pipeline.home() / "hangs").touch()
+    pipeline.hangs().touch()
     feed(pipeline, range(100, 400))
 
     assert ended(hanging) == EXIT_CRASHED

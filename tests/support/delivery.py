@@ -140,6 +140,10 @@ class CountingOnKafka(Workers):
         env = {"PYTHONPATH": str(_TESTS), "SECONDS_PER_RECORD": str(self.seconds_per_record)}
         return self.run(name, [sys.executable, "-m", "support.counting"], env)
 
+    def hangs(self, name: str = "a") -> Path:
+        """If there, worker *name* takes it away in its next batch, which never ends."""
+        return self.home(name) / "hangs"
+
     def settle(self) -> None:
         """Wait until every input is folded, committed and acknowledged; restart what ended."""
         self.flush()
