@@ -8,9 +8,7 @@ contract test sees to it that the pinned versions still have them.
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -55,17 +53,16 @@ AIOKAFKA_ATTRIBUTES: Final = (
     "_partition_assignment_strategy",
     "_fetch_max_wait_ms",
 )
-FETCHER_ATTRIBUTES: Final = ("_fetch_max_wait_ms",)
+FETCHER_ATTRIBUTES: Final = ("_fetch_max_wait_ms", "_fetch_min_bytes")
 _LOG: Final = structlog.get_logger()
-# A fetch that waits for partitions without records holds up all others of its broker: at most so
-# long, and while there is traffic only so long.
-_FETCH_WAIT_MS: Final = 250
-_BUSY_FETCH_WAIT_MS: Final = 25
-# Records are taken at most every so often, as they are not committed oftener either: each delivery
-# costs the worker some 100 µs, and each answer of the broker more, however few records it has.
-_PAUSE_SECONDS: Final = 0.025
-# With as many at once there is a backlog, and no pause.
-_BACKLOG_RECORDS: Final = 1_000
+# At rest a fetch waits so long for the first record, and brings it at once.
+_REST_WAIT_MS: Final = 250
+_REST_BYTES: Final = 1
+# While there is traffic it waits for more: one answer per commit brings all that came since the
+# last, where many would bring as much. Whatever has been fetched lies here until it is taken, and
+# what comes after it is not fetched before; so it is the broker that has to wait. With as many
+# bytes there is a backlog, and no wait.
+_TRAFFIC_BYTES: Final = 1 << 20
 # Fetched, but not delivered: unless a seek follows, the next delivery says so in `after`.
 _SKIPPED: Final = -2
 
@@ -139,7 +136,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # Partition n of every source goes to one worker; Faust's own choice here, round robin,
         # does not see to that.
         consumer._partition_assignment_strategy = [assignor(self.app.conf.topic_partitions)]
-        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
+        consumer._fetch_max_wait_ms = _REST_WAIT_MS
         fetcher.PartitionRecords = _PartitionRecords
         return consumer
 
@@ -163,21 +160,19 @@ class _Consumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self._delivered: dict[TP, int] = {}
         self._delivered_generation = -1
-        self._take_at = 0.0
 
     def _new_consumer_thread(self) -> _ConsumerThread:
         return _ConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         fetched: Any
-        await asyncio.sleep(max(0.0, self._take_at - time.monotonic()))
+        app: Any = self.app
         fetched, active = await self._wait_next_records(timeout)
         if fetched is None or self.should_stop:
             return
-        if fetched and sum(map(len, fetched.values())) < _BACKLOG_RECORDS:
-            self._take_at = time.monotonic() + _PAUSE_SECONDS
         fetching = self._thread._ensure_consumer()._fetcher
-        fetching._fetch_max_wait_ms = _BUSY_FETCH_WAIT_MS if fetched else _FETCH_WAIT_MS
+        fetching._fetch_max_wait_ms = int(app.pause() * 1000) if fetched else _REST_WAIT_MS
+        fetching._fetch_min_bytes = _TRAFFIC_BYTES if fetched else _REST_BYTES
         generation = self.app.consumer_generation_id
         self._forget_before(generation)
         if not self.flow_active:
@@ -281,7 +276,18 @@ class _Transport(driver.Transport):
 
 
 class BatchApp(faust.App):
-    """A Faust app whose every topic is delivered in batches."""
+    """
+    A Faust app whose every topic is delivered in batches.
+
+    Args:
+        pause: for how long records are gathered before they are delivered, seconds. Oftener than
+            they are committed is for nothing: each delivery costs some 100 µs, and each answer of
+            the broker more, however few records it has.
+    """
+
+    def __init__(self, *args: Any, pause: Callable[[], float], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.pause = pause
 
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)

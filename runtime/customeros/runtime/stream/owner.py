@@ -133,7 +133,7 @@ class Owner:
         self._stage = progress.stage
         self._partition = partition
         self._opened = opened
-        self._linger = worker.commit_seconds
+        self._shortest = self._linger = worker.commit_seconds
         self._generation = -1
         self._acks: list[Acknowledge] = []
         self._waiting: dict[Topic, list[Delivered]] = {}
@@ -212,8 +212,9 @@ class Owner:
             async with self._settled:
                 self._sealed_records = 0
                 self._settled.notify_all()
-            linger = max(self._linger, took * _LINGER_PER_TRANSACTION)
-            due = begun + min(linger, self._linger * _LONGEST_LINGER)
+            linger = max(self._shortest, took * _LINGER_PER_TRANSACTION)
+            self._linger = min(linger, self._shortest * _LONGEST_LINGER)
+            due = begun + self._linger
 
     async def drain(self) -> None:
         """Return when all that was taken is committed and acknowledged."""
@@ -229,6 +230,11 @@ class Owner:
         self._opened.store.close()
         PARTITIONS_OWNED.labels(self._stage).dec()
         _LOG.info("partition_closed", stage=self._stage, partition=self._partition)
+
+    @property
+    def linger(self) -> float:
+        """Seconds from one commit to the next at the moment, where there is always something."""
+        return self._linger
 
     @property
     def stirred(self) -> object:
