@@ -38,7 +38,7 @@ _LOADS_PERCENT: Final = (10, 50, 80)
 _BATCH: Final = 20
 _CONNECTIONS: Final = 16
 _PROBES_PER_SECOND: Final = 20
-_LOOK_SECONDS: Final = 0.05
+_LOOK_SECONDS: Final = 0.1
 _PATIENCE_SECONDS: Final = 60.0
 _PLACES: Final = ("accepted", "in customer-state", "in ClickHouse", "in the API")
 

@@ -16,6 +16,7 @@ from customeros.connectors.tracking import TrackingClient
 from customeros.ops import laptop
 from customeros.ops.lag import stage_lags
 from customeros.ops.stages import STAGES
+from customeros.runtime.begun import begun_with
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Api, ClickHouse, Collector, Kafka, Settings
@@ -55,7 +56,7 @@ def running_servers() -> Iterator[Servers]:
         settings = Settings(
             home=Path(folder),
             config=config,
-            kafka=Kafka(port=free_port()),
+            kafka=Kafka(port=free_port(), partitions=begun_with(Path(folder))),
             clickhouse=ClickHouse(port=free_port()),
         )
         kafka, clickhouse = (

@@ -22,6 +22,7 @@ from customeros.schemas.topics import CUSTOMER_STATE
 
 _PROBE: Final = re.compile(rb"probe-\d{8}")
 _MESSAGES: Final = 1_000
+_ASKED_AT_ONCE: Final = 8
 
 # What an event's id is to who may be asked for it: a path of the API.
 Probes = Mapping[str, str]
@@ -115,7 +116,7 @@ def in_states(reader: Consumer) -> Look:
 
 def states_from_now_on(settings: Settings) -> Consumer:
     """A reader of the customer states that are written from now on."""
-    reader = consumer(settings, None, **{"fetch.wait.max.ms": 10})
+    reader = consumer(settings)
     topic = prefixed(settings, CUSTOMER_STATE)
     numbers = range(settings.kafka.partitions)
     reader.assign([TopicPartition(topic, number, OFFSET_END) for number in numbers])
@@ -123,11 +124,19 @@ def states_from_now_on(settings: Settings) -> Consumer:
 
 
 def in_api(connection: HTTPConnection, settings: Settings, probes: Probes) -> Look:
-    """A `GET` of each one's customer over a *connection* to the API."""
+    """
+    A `GET` of a probe's customer over a *connection* to the API.
+
+    At each look a few are asked for in turn: to ask for all of them, where many wait, would be
+    the load that makes them wait.
+    """
     headers = {"Authorization": f"Bearer {read_secrets(settings).api_token}"}
+    asked: dict[str, float] = {}
 
     def look(pending: Sequence[str]) -> Iterable[str]:
-        return [probe for probe in pending if probe.encode() in told(probes[probe])]
+        longest_ago = sorted(pending, key=lambda probe: asked.get(probe, 0.0))[:_ASKED_AT_ONCE]
+        asked.update(dict.fromkeys(longest_ago, time.monotonic()))
+        return [probe for probe in longest_ago if probe.encode() in told(probes[probe])]
 
     def told(path: str) -> bytes:
         connection.request("GET", path, headers=headers)

@@ -13,6 +13,7 @@ from customeros.ops.backup import back_up, restore
 from customeros.ops.cli import app
 from customeros.ops.digest import COMPARED, Digest, read_digest
 from customeros.ops.spans import patiently
+from customeros.runtime.begun import begin_with, begun_with
 from customeros.runtime.clients import producer
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.generation import in_force, put_in_force
@@ -38,6 +39,7 @@ def home(tmp_path: Path) -> Settings:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
     put_in_force(settings.home, 2)
+    begin_with(settings.home, 3)
     return settings
 
 
@@ -50,6 +52,7 @@ def test_a_restored_home_is_the_same_installation(home: Settings, tmp_path: Path
 
     assert read_secrets(other) == read_secrets(home)
     assert in_force(other.home) == 2
+    assert begun_with(other.home) == 3
     assert (other.home / "clickhouse/data/table").read_text() == "clickhouse/data/table"
     assert not {"state", "logs"} & {path.name for path in other.home.iterdir()}
     for secret in (tmp_path / "kept", other.home / "secrets", other.home / "secrets/master.key"):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from customeros.runtime.begun import begin_with, broker_folder
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.generation import put_in_force
 from customeros.runtime.settings import read_settings
@@ -67,4 +68,40 @@ def test_a_file_that_names_no_generation_is_told_with_its_remedy(
     (tmp_path / "generation").write_text("blue")
 
     with pytest.raises(Misconfigured, match="does not name a generation: write the number"):
+        read_settings()
+
+
+def test_an_embedded_broker_goes_on_with_the_partitions_that_it_began_with(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whatever later releases begin with; a home older than the file began with four."""
+    monkeypatch.setenv("CUSTOMEROS_HOME", str(tmp_path))
+    assert read_settings().kafka.partitions == 2
+
+    broker_folder(tmp_path).mkdir(parents=True)
+    assert read_settings().kafka.partitions == 4
+    begin_with(tmp_path, 3)
+    assert read_settings().kafka.partitions == 3
+    monkeypatch.setenv("CUSTOMEROS_KAFKA__PARTITIONS", "5")
+    assert read_settings().kafka.partitions == 5
+
+
+def test_another_broker_has_four_partitions_whatever_the_home_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Every machine has a home of its own, and all have to agree."""
+    monkeypatch.setenv("CUSTOMEROS_HOME", str(tmp_path))
+    monkeypatch.setenv("CUSTOMEROS_KAFKA__BOOTSTRAP", "broker:9092")
+    begin_with(tmp_path, 3)
+
+    assert read_settings().kafka.partitions == 4
+
+
+def test_a_spoilt_number_of_partitions_is_named_with_what_to_write(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("CUSTOMEROS_HOME", str(tmp_path))
+    (tmp_path / "partitions").write_text("two")
+
+    with pytest.raises(Misconfigured, match="how many customer-state has"):
         read_settings()

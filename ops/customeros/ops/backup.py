@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from customeros.runtime.begun import FILE as PARTITIONS_FILE
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.generation import FILE as GENERATION_FILE
 from customeros.runtime.secrets import CREDENTIALS_FILE, MASTER_KEY_FILE
@@ -81,7 +82,14 @@ def restore(settings: Settings, folder: Path) -> int:
 
 def _kept(settings: Settings) -> tuple[str, ...]:
     kafka = data_folder(settings).relative_to(settings.home.absolute())
-    return (str(kafka), _CLICKHOUSE, MASTER_KEY_FILE, CREDENTIALS_FILE, GENERATION_FILE)
+    return (
+        str(kafka),
+        PARTITIONS_FILE,
+        _CLICKHOUSE,
+        MASTER_KEY_FILE,
+        CREDENTIALS_FILE,
+        GENERATION_FILE,
+    )
 
 
 def _copy(source: Path, target: Path) -> None:

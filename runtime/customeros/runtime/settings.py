@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from customeros.runtime.begun import begun_with
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.generation import in_force
 from customeros.schemas.topics import FIRST_GENERATION, generation_prefix
@@ -26,7 +27,13 @@ class _Section(BaseModel):
 class Kafka(_Section):
     bootstrap: str | None = Field(None, description="host:port[,…]; unset: the embedded broker")
     port: int = Field(9092, gt=0, lt=65536, description="of the embedded broker")
-    partitions: int = Field(4, gt=0, le=4096, description="of every partitioned topic")
+    partitions: int = Field(
+        4,
+        gt=0,
+        le=4096,
+        description="of every partitioned topic; the embedded broker goes on with those it began "
+        "with, by default 2",
+    )
     replication_factor: int = Field(1, gt=0, description="of every topic; 3 in production")
     topic_prefix: str = Field("", pattern=r"^([a-z0-9-]+\.)*$", description="as in `blue.`")
     events_days: int | None = Field(
@@ -189,7 +196,8 @@ class Settings(BaseSettings):
 
 def read_settings() -> Settings:
     """
-    Read the environment, and from the home which generation is in force there.
+    Read the environment, and from the home which generation is in force there, and with how many
+    partitions its broker began.
 
     Raises:
         Misconfigured: names each variable that is wrong and what it must be.
@@ -200,6 +208,10 @@ def read_settings() -> Settings:
         raise Misconfigured(
             "; ".join(_sentence(e["loc"], e["msg"]) for e in error.errors())
         ) from None
+    kafka = settings.kafka
+    if kafka.bootstrap is None and "partitions" not in kafka.model_fields_set:
+        kafka = kafka.model_copy(update={"partitions": begun_with(settings.home)})
+        settings = settings.model_copy(update={"kafka": kafka})
     return settings.of(settings.generation or in_force(settings.home))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
+from customeros.runtime.begun import begin_with, broker_folder
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import LOOPBACK, Settings
 from customeros.runtime.stack.jars import kafka_classpath
@@ -99,7 +100,7 @@ def render_properties(values: Mapping[str, str]) -> str:
 
 def data_folder(settings: Settings) -> Path:
     """Where the broker keeps its records."""
-    return settings.home.absolute() / "kafka" / "data"
+    return broker_folder(settings.home)
 
 
 def kafka_command(settings: Settings, classpath: list[Path], java: Path) -> list[str]:
@@ -151,6 +152,9 @@ def prepare(settings: Settings) -> list[str]:
     """
     classpath, java = kafka_classpath(), find_java()
     config = _config(settings)
+    if not data_folder(settings).exists():
+        settings.home.mkdir(parents=True, exist_ok=True)
+        begin_with(settings.home, settings.kafka.partitions)
     for folder in (config, data_folder(settings), settings.home / "logs"):
         folder.mkdir(parents=True, exist_ok=True)
     # The controller is nobody's business but the broker's own, so any free port will do; voters
