@@ -92,16 +92,17 @@ def _read(seed: int, folder: Path) -> Outcome:
 
 def _tell(outcome: Outcome, folder: Path) -> None:
     worst = max((seconds for *_, seconds in outcome.faults), default=0.0)
+    logs = folder / str(outcome.seed)
     print(
         f"seed {outcome.seed}: {'well' if outcome.good else 'WRONG'},",
         f"{len(outcome.faults)} faults, {outcome.events} events, worst recovery {worst:.1f} s,",
         f"{outcome.seconds:.0f} s",
-        *([f"ended beside: {outcome.ended}"] if outcome.ended else []),
+        *([f"ended beside: {outcome.ended}, logs: {logs}"] if outcome.ended else []),
         flush=True,
     )
     if outcome.good:
         return
-    print(f"  again: make chaos SEEDS={outcome.seed}   logs: {folder / str(outcome.seed)}")
+    print(f"  again: make chaos SEEDS={outcome.seed}   logs: {logs}")
     for fault in plan_of(outcome.seed).faults:
         print(f"  {fault}")
     for kind, number, text in outcome.wrong:
@@ -121,7 +122,7 @@ def _run(seed: int, folder: Path) -> int:
         traceback.print_exc()
         outcome = Outcome(seed, failed=f"{type(error).__name__}: {error}")
     (folder / f"{seed}.json").write_bytes(msgspec.json.encode(outcome))
-    if outcome.good:
+    if outcome.good and not outcome.ended:
         clear(home)
     return 0 if outcome.good else 1
 
