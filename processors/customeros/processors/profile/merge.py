@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -83,10 +82,11 @@ def merge_consent(members: Sequence[dict[str, ConsentMark]]) -> dict[str, Consen
 
 
 def _added(counts: Iterable[dict[T, int]]) -> dict[T, int]:
-    total: Counter[T] = Counter()
+    total: dict[T, int] = {}
     for each in counts:
-        total.update(each)
-    return dict(total)
+        for name, number in each.items():
+            total[name] = total.get(name, 0) + number
+    return total
 
 
 def _money(parts: Iterable[Profile]) -> dict[str, tuple[int, int, int]]:

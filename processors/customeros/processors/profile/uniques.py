@@ -8,6 +8,7 @@ Hashes and not names are kept: a set says how many there are, and not which.
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -28,27 +29,27 @@ def noted(known: bytes, names: Iterable[str]) -> bytes:
     """The set *known* with *names* in it."""
     hashes = map(_hash, names)
     if len(known) == _REGISTERS:
-        return _raised(known, hashes)
+        return _raised(known, map(_number, hashes))
     for each in hashes:
         known = _inserted(known, each)
         if len(known) > _EXACT_BYTES:
-            return _raised(_raised(bytes(_REGISTERS), _hashes(known)), hashes)
+            return _raised(bytes(_REGISTERS), (*_numbers(known), *map(_number, hashes)))
     return known
 
 
 def union(sets: Iterable[bytes]) -> bytes:
     """The set of what is in any of *sets*."""
-    found = b""
+    found, numbers = b"", set[int]()
     for each in sets:
-        if not found:
-            found = each
-        elif len(each) != _REGISTERS:
-            found = _with(found, _hashes(each))
-        elif len(found) != _REGISTERS:
-            found = _with(each, _hashes(found))
-        else:
+        if len(each) != _REGISTERS:
+            numbers.update(_numbers(each))
+        elif found:
             found = bytes(map(max, found, each))
-    return found
+        else:
+            found = each
+    if found or len(numbers) > EXACT:
+        return _raised(found or bytes(_REGISTERS), numbers)
+    return struct.pack(f">{len(numbers)}Q", *sorted(numbers))
 
 
 def count(known: bytes) -> int:
@@ -66,15 +67,6 @@ def count(known: bytes) -> int:
         z = 0.5 * (z + registers[rank])
     z += _REGISTERS * _sigma(registers[0] / _REGISTERS)
     return max(EXACT + 1, round(_SCALE * _REGISTERS * _REGISTERS / z))
-
-
-def _with(known: bytes, hashes: set[bytes]) -> bytes:
-    if len(known) == _REGISTERS:
-        return _raised(known, hashes)
-    hashes |= _hashes(known)
-    if len(hashes) <= EXACT:
-        return b"".join(sorted(hashes))
-    return _raised(bytes(_REGISTERS), hashes)
 
 
 def _inserted(known: bytes, each: bytes) -> bytes:
@@ -96,14 +88,18 @@ def _hash(name: str) -> bytes:
     return blake2b(name.encode(), digest_size=_HASH_BYTES, person=_PERSON).digest()
 
 
-def _hashes(known: bytes) -> set[bytes]:
-    return {known[at : at + _HASH_BYTES] for at in range(0, len(known), _HASH_BYTES)}
+def _number(each: bytes) -> int:
+    return int.from_bytes(each, "big")
 
 
-def _raised(registers: bytes, hashes: Iterable[bytes]) -> bytes:
+def _numbers(known: bytes) -> tuple[int, ...]:
+    """The hashes of an exact set as numbers, in the same order."""
+    return struct.unpack(f">{len(known) // _HASH_BYTES}Q", known)
+
+
+def _raised(registers: bytes, numbers: Iterable[int]) -> bytes:
     found = bytearray(registers)
-    for each in hashes:
-        number = int.from_bytes(each, "big")
+    for number in numbers:
         index = number >> _RANK_BITS
         rank = _RANK_BITS + 1 - max(1, (number & _RANKED).bit_length())
         found[index] = max(found[index], rank)
