@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -18,6 +21,7 @@ from customeros.runtime.progress import Progress, Standing, Watch, judge
 from customeros.runtime.settings import Metrics, Worker
 from customeros.runtime.stack.processes import trouble
 from support.ports import free_port
+from support.waiting import until
 
 PATIENCE = 60.0
 
@@ -171,3 +175,24 @@ def test_readyz_says_why_a_process_is_not_at_work() -> None:
     assert trouble(f"http://127.0.0.1:{port}/readyz") == ""
     assert ask("/healthz")[0] == 200
     assert "customeros_progress_age_seconds" in ask("/metrics")[1]
+
+
+def test_nothing_is_said_of_who_asks_and_does_not_wait_for_the_answer(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    port, asking = free_port(), socket.socket()
+
+    def go_away() -> str:
+        asking.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        asking.close()
+        return ""
+
+    serve_metrics(Metrics(port=port), trouble=go_away)
+    asking.connect(("127.0.0.1", port))
+    asking.sendall(b"GET /readyz HTTP/1.0\r\n\r\n")
+    until(lambda: asking.fileno() < 0, what="the answer is under way")
+    for thread in threading.enumerate():
+        if "process_request_thread" in thread.name:
+            thread.join(30)
+
+    assert capsys.readouterr().err == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.server import ThreadingHTTPServer
 
 import structlog
@@ -82,6 +83,11 @@ def serve_metrics(metrics: Metrics, *, trouble: Callable[[], str]) -> None:
 
 class _Answers(MetricsHandler):
     trouble: Callable[[], str]
+
+    def handle(self) -> None:
+        # Whoever asked need not wait for the answer.
+        with suppress(ConnectionError):
+            super().handle()
 
     def do_GET(self) -> None:  # noqa: N802 - http.server's name
         match self.path:
