@@ -26,6 +26,7 @@ from customeros.runtime.stream.changelog import catch_up, end_offsets
 from customeros.runtime.stream.faust_batches import Delivery
 from customeros.runtime.stream.fold import Delivered, PartitionFold, Sealed
 from customeros.runtime.stream.model import Processor
+from customeros.runtime.stream.overlay import DECODED_BYTES
 from customeros.runtime.stream.rocks import RocksStore, open_store
 from customeros.runtime.stream.store import Position
 from customeros.runtime.stream.transactor import Transactor
@@ -44,6 +45,8 @@ _FOLDED_RECORDS: Final = 2_000
 # of one key are folded into one output; but at most ten times as long as at rest.
 _LINGER_PER_TRANSACTION: Final = 5
 _LONGEST_LINGER: Final = 10
+# Few partitions share out what many would keep decoded.
+_DECODED_BYTES: Final = 16 << 20
 
 Acknowledge = Callable[[], Awaitable[Any]]
 
@@ -90,6 +93,7 @@ def open_partition(
             partition,
             store,
             topic_ids={topic.name: topics[topic].id for topic in processor.sources},
+            decoded_bytes=max(DECODED_BYTES, _DECODED_BYTES // settings.kafka.partitions),
         )
         _follow_truncation(processor, settings, partition, fold)
     except BaseException:
