@@ -144,6 +144,33 @@ def test_clickhouse_away_is_waited_for(kafka_bootstrap: str, unique: str, tmp_pa
             assert stack.count("dead_letters") == 0
 
 
+def test_what_changes_hands_while_clickhouse_is_away_is_read_when_it_comes_back(
+    kafka_bootstrap: str, unique: str, tmp_path: Path
+) -> None:
+    """A partition that was paused when another member took it is not paused for ever."""
+    home, port = tmp_path / "clickhouse", free_port()
+    stack = SinkStack(sink_settings(kafka_bootstrap, f"http://127.0.0.1:{port}", unique), tmp_path)
+    with ExitStack() as engine:
+        engine.enter_context(embedded_clickhouse(home, port=port))
+        with stack.sink():
+            stack.send(an_event(1))
+            stack.until_rows("SELECT event_id FROM events", [("e1",)])
+            before = times_away()
+            engine.close()
+            for number in range(2, 50):
+                stack.send_event(an_event(number), f"c-{number}")
+            stack.flush()
+            until(lambda: times_away() > before, what="the sink is paused")
+
+            with stack.another_member() as its_partitions:
+                until(lambda: its_partitions() > 0, what="it has partitions", seconds=60)
+                engine.enter_context(embedded_clickhouse(home, port=port))
+                stack.until_rows("SELECT count() > 1 FROM events", [(True,)])
+
+            stack.until_rows("SELECT count(), uniqExact(event_id) FROM events", [(49, 49)])
+            stack.until_done()
+
+
 def times_away() -> float:
     """How often this process's sinks found ClickHouse away."""
     labels = {"stage": "sink", "dependency": "clickhouse"}

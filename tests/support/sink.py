@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -176,6 +176,23 @@ class SinkStack:
         }
         argv = [sys.executable, "-c", _COMMAND]
         return process(argv, env=environment, log=self._folder / "logs" / "sink.log")
+
+    @contextmanager
+    def another_member(self) -> Iterator[Callable[[], int]]:
+        """One of the sink's group that reads nothing; yields how many partitions it has by now."""
+        member = clients.consumer(
+            self.settings, GROUP, **{"partition.assignment.strategy": "range"}
+        )
+        member.subscribe([prefixed(self.settings, topic) for topic in SOURCES])
+
+        def partitions() -> int:
+            member.poll(0.1)
+            return len(member.assignment())
+
+        try:
+            yield partitions
+        finally:
+            member.close()
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """The rows of *query* in the sink's database."""

@@ -27,7 +27,8 @@ _PATIENCE_SECONDS = 60.0
 # Partitions: with four that are used, two machines would share seven in another way.
 _MORE = 3
 _ASK_SECONDS = 1.0
-_WRITERS = {"state": WORKERS[:3], "kafka": ("kafka",), "clickhouse": ("clickhouse",)}
+# The API keeps its live copies beside the state of the workers.
+_WRITERS = {"state": (*WORKERS[:3], "api"), "kafka": ("kafka",), "clickhouse": ("clickhouse",)}
 
 
 class Scene(NamedTuple):

@@ -14,7 +14,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_STORED,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
 
 from customeros.runtime import clients, metrics
 from customeros.runtime.backlog import Backlog
@@ -206,7 +214,12 @@ class Sink:
         return self._topics[message.topic() or ""], message.partition() or 0
 
     def _flush(self) -> None:
-        """Insert what is there and commit; with ClickHouse away, pause and keep it."""
+        """
+        Insert what is there and commit; with ClickHouse away, keep it and fetch nothing more.
+
+        Its partitions stay this member's. They are not paused but let go: one that is resumed just
+        when it is assigned again may stay paused for ever (librdkafka, issue 5591).
+        """
         try:
             self._write()
         except Unavailable as error:
@@ -216,12 +229,13 @@ class Sink:
             self._progress.waits_for(error.dependency, away=True)
             self._retry_at = time.monotonic() + error.retry_after
             # Each time, since partitions may have been assigned meanwhile.
-            self._consumer.pause(self._consumer.assignment())
+            self._consumer.unassign()
             return
         if self._retry_at is not None:
             self._retry_at = None
             self._progress.waits_for("clickhouse", away=False)
-            self._consumer.resume(self._consumer.assignment())
+            if places := [TopicPartition(*place, OFFSET_STORED) for place in self._assignment]:
+                self._consumer.assign(places)
             _LOG.info("resumed")
 
     def _write(self) -> None:
@@ -275,7 +289,7 @@ class Sink:
             _LOG.warning("commit_failed", code=error.args[0].name())
 
     def _assigned(self, _: Consumer, partitions: Iterable[TopicPartition]) -> None:
-        """New partitions are not paused: with ClickHouse away, see to it at once."""
+        """New partitions are fetched: with ClickHouse away, see to it at once that they are not."""
         self._assignment = tuple((p.topic, p.partition) for p in partitions)
         self._progress.starting = ""
         if self._retry_at is not None:
