@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from customeros.runtime.errors import Misconfigured
+from customeros.runtime.numbers import keep_number, kept_number
 
 FILE: Final = "partitions"
 # Where everything shares a machine, more are more transactions of fewer events, and no more speed.
@@ -21,21 +21,17 @@ def begun_with(home: Path) -> int:
     Raises:
         Misconfigured: the file is not one that `begin_with` has written.
     """
-    path = home / FILE
-    try:
-        return int(path.read_text())
-    except FileNotFoundError:
-        return _PARTITIONS_BEFORE if broker_folder(home).exists() else _PARTITIONS
-    except (OSError, ValueError):
-        raise Misconfigured(
-            f"{path} does not name a number of partitions: write into it how many customer-state "
-            "has, or was made with"
-        ) from None
+    return kept_number(
+        home / FILE,
+        missing=lambda: _PARTITIONS_BEFORE if broker_folder(home).exists() else _PARTITIONS,
+        remedy="does not name a number of partitions: write into it how many customer-state has, "
+        "or was made with",
+    )
 
 
 def begin_with(home: Path, partitions: int) -> None:
     """Remember the number; before the broker keeps its first record."""
-    (home / FILE).write_text(f"{partitions}\n")
+    keep_number(home / FILE, partitions)
 
 
 def broker_folder(home: Path) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from customeros.runtime.errors import Misconfigured
+from customeros.runtime.numbers import keep_number, kept_number
 from customeros.schemas.topics import FIRST_GENERATION
 
 FILE: Final = "generation"
@@ -18,20 +18,14 @@ def in_force(home: Path) -> int:
     Raises:
         Misconfigured: the file is not one that `put_in_force` has written.
     """
-    path = home / FILE
-    try:
-        return int(path.read_text())
-    except FileNotFoundError:
-        return FIRST_GENERATION
-    except (OSError, ValueError):
-        raise Misconfigured(
-            f"{path} does not name a generation: write the number of the one in force into it "
-            "(`customeros replay status` lists them), or remove it for the first"
-        ) from None
+    return kept_number(
+        home / FILE,
+        missing=lambda: FIRST_GENERATION,
+        remedy="does not name a generation: write the number of the one in force into it "
+        "(`customeros replay status` lists them), or remove it for the first",
+    )
 
 
 def put_in_force(home: Path, generation: int) -> None:
     """From now on *generation* is in force; whoever reads meanwhile sees the old or the new one."""
-    draft = home / f".{FILE}.draft"
-    draft.write_text(f"{generation}\n")
-    draft.replace(home / FILE)
+    keep_number(home / FILE, generation)
