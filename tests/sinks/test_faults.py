@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -122,53 +123,58 @@ def test_a_process_that_is_told_to_end_inserts_what_it_took(stack: SinkStack) ->
         stack.until_done()
 
 
-def test_clickhouse_away_is_waited_for(kafka_bootstrap: str, unique: str, tmp_path: Path) -> None:
-    """Events sent meanwhile are there when it is back, and nothing was given up on."""
-    home, port = tmp_path / "clickhouse", free_port()
-    stack = SinkStack(sink_settings(kafka_bootstrap, f"http://127.0.0.1:{port}", unique), tmp_path)
+@contextmanager
+def clickhouse_gone(
+    bootstrap: str, unique: str, folder: Path
+) -> Iterator[tuple[SinkStack, Callable[[], object]]]:
+    """A sink whose ClickHouse goes after the first event, and what brings it back."""
+    home, port = folder / "clickhouse", free_port()
+    stack = SinkStack(sink_settings(bootstrap, f"http://127.0.0.1:{port}", unique), folder)
     with ExitStack() as engine:
-        engine.enter_context(embedded_clickhouse(home, port=port))
+
+        def bring_back() -> None:
+            engine.enter_context(embedded_clickhouse(home, port=port))
+
+        bring_back()
         with stack.sink():
             stack.send(an_event(1))
             stack.until_rows("SELECT event_id FROM events", [("e1",)])
-            before = times_away()
             engine.close()
+            yield stack, bring_back
 
-            stack.send(*(an_event(n) for n in range(2, 50)))
-            until(lambda: times_away() > before + 1, what="the sink tried more than once")
-            stack.send(*(an_event(n) for n in range(50, 100)))
 
-            engine.enter_context(embedded_clickhouse(home, port=port))
-            stack.until_rows("SELECT count(), uniqExact(event_id) FROM events", [(99, 99)])
-            stack.until_done()
-            assert stack.count("dead_letters") == 0
+def test_clickhouse_away_is_waited_for(kafka_bootstrap: str, unique: str, tmp_path: Path) -> None:
+    """Events sent meanwhile are there when it is back, and nothing was given up on."""
+    with clickhouse_gone(kafka_bootstrap, unique, tmp_path) as (stack, bring_back):
+        before = times_away()
+        stack.send(*(an_event(n) for n in range(2, 50)))
+        until(lambda: times_away() > before + 1, what="the sink tried more than once")
+        stack.send(*(an_event(n) for n in range(50, 100)))
+
+        bring_back()
+        stack.until_rows("SELECT count(), uniqExact(event_id) FROM events", [(99, 99)])
+        stack.until_done()
+        assert stack.count("dead_letters") == 0
 
 
 def test_what_changes_hands_while_clickhouse_is_away_is_read_when_it_comes_back(
     kafka_bootstrap: str, unique: str, tmp_path: Path
 ) -> None:
-    """A partition that was paused when another member took it is not paused for ever."""
-    home, port = tmp_path / "clickhouse", free_port()
-    stack = SinkStack(sink_settings(kafka_bootstrap, f"http://127.0.0.1:{port}", unique), tmp_path)
-    with ExitStack() as engine:
-        engine.enter_context(embedded_clickhouse(home, port=port))
-        with stack.sink():
-            stack.send(an_event(1))
-            stack.until_rows("SELECT event_id FROM events", [("e1",)])
-            before = times_away()
-            engine.close()
-            for number in range(2, 50):
-                stack.send_event(an_event(number), f"c-{number}")
-            stack.flush()
-            until(lambda: times_away() > before, what="the sink is paused")
+    """A partition that was let go when another member took it is fetched again."""
+    with clickhouse_gone(kafka_bootstrap, unique, tmp_path) as (stack, bring_back):
+        before = times_away()
+        for number in range(2, 50):
+            stack.send_event(an_event(number), f"c-{number}")
+        stack.flush()
+        until(lambda: times_away() > before, what="the sink found it away")
 
-            with stack.another_member() as its_partitions:
-                until(lambda: its_partitions() > 0, what="it has partitions", seconds=60)
-                engine.enter_context(embedded_clickhouse(home, port=port))
-                stack.until_rows("SELECT count() > 1 FROM events", [(True,)])
+        with stack.another_member() as its_partitions:
+            until(lambda: its_partitions() > 0, what="it has partitions", seconds=60)
+            bring_back()
+            stack.until_rows("SELECT count() > 1 FROM events", [(True,)])
 
-            stack.until_rows("SELECT count(), uniqExact(event_id) FROM events", [(49, 49)])
-            stack.until_done()
+        stack.until_rows("SELECT count(), uniqExact(event_id) FROM events", [(49, 49)])
+        stack.until_done()
 
 
 def times_away() -> float:
