@@ -87,6 +87,38 @@ def test_a_worker_killed_twice_in_the_middle_counts_exactly(pipeline: CountingOn
     assert_exact(pipeline, range(EVENTS))
 
 
+@pytest.mark.parametrize("fate", ["void", "committed"])
+def test_a_worker_that_cannot_tell_what_became_of_a_transaction_goes_on_and_counts_exactly(
+    pipeline: CountingOnKafka, fate: str
+) -> None:
+    """It looks what is committed, and folds what is not once more."""
+    pipeline.seconds_per_record = 0.0005
+    worker = pipeline.start()
+    pipeline.home().mkdir(exist_ok=True)
+    for third in range(3):
+        (pipeline.home() / f"lost-{fate}").write_text("once")
+        feed(pipeline, range(third * EVENTS // 3, (third + 1) * EVENTS // 3))
+        pipeline.settle()
+        assert pipeline.log().read_text().count("partition_reopened") > third
+
+    assert_exact(pipeline, range(EVENTS))
+    assert worker.poll() is None
+
+
+def test_a_worker_that_cannot_tell_twice_in_a_row_ends(pipeline: CountingOnKafka) -> None:
+    worker = pipeline.start()
+    feed(pipeline, range(100))
+    pipeline.settle()
+    lost = pipeline.home() / "lost-committed"
+    lost.write_text("always")
+    feed(pipeline, range(100, 400))
+
+    assert ended(worker) == EXIT_CRASHED
+    lost.unlink()
+    pipeline.settle()
+    assert_exact(pipeline, range(400))
+
+
 def test_a_paused_owner_that_wakes_does_not_overwrite_its_successor(
     pipeline: CountingOnKafka,
 ) -> None:

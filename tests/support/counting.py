@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +18,7 @@ import msgspec
 from customeros.runtime.errors import PoisonRecord
 from customeros.runtime.logs import configure_logs
 from customeros.runtime.settings import read_settings
-from customeros.runtime.stream import Batch, Output, State, struct_table
+from customeros.runtime.stream import Batch, Output, State, struct_table, transactor
 from customeros.schemas.event import Family
 from customeros.schemas.topics import CONTRIBUTIONS, EVENTS
 
@@ -87,11 +87,35 @@ def decode_number(data: bytes) -> int:
         raise PoisonRecord("no_number", "not a decimal number") from None
 
 
+def lose_transactions(home: Path) -> None:
+    """
+    Nobody can tell what became of a transaction, if *home* holds `lost-void` or `lost-committed`.
+
+    All of it is written when that happens, and still open or committed. What is in the file says
+    how often: `once` or `always`.
+    """
+    ask_for_it = transactor._until_answered
+
+    def ask_or_lose(ask: Callable[[float], object]) -> None:
+        for fate in ("void", "committed") if ask.__name__ == "commit_transaction" else ():
+            asked = home / f"lost-{fate}"
+            if asked.exists():
+                if asked.read_text() == "once":
+                    asked.unlink()
+                if fate == "committed":
+                    ask_for_it(ask)
+                raise transactor.Lost("nobody can tell")
+        ask_for_it(ask)
+
+    transactor._until_answered = ask_or_lose
+
+
 def main() -> None:
     """Run the worker."""
     from customeros.runtime.stream.worker import run_worker
 
     settings = read_settings()
+    lose_transactions(settings.home)
     configure_logs(settings.logs, process=STAGE)
     pace = float(os.environ.get("SECONDS_PER_RECORD", "0"))
     hangs = settings.home / "hangs"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 import structlog
@@ -29,7 +30,7 @@ from customeros.runtime.stream.model import Processor
 from customeros.runtime.stream.overlay import DECODED_BYTES
 from customeros.runtime.stream.rocks import RocksStore, open_store
 from customeros.runtime.stream.store import Position
-from customeros.runtime.stream.transactor import Transactor
+from customeros.runtime.stream.transactor import Lost, Transactor
 from customeros.runtime.topics import FoundTopic, prefixed
 from customeros.schemas.codec import DEAD_LETTER
 from customeros.schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
@@ -128,21 +129,51 @@ def _follow_truncation(
             fold.move_watermark(topic, ends[name] - 1)
 
 
-class Owner:
-    """The one who folds and commits a partition number; lives on one event loop."""
+@dataclass
+class _InHand:
+    """What was taken and is not acknowledged yet."""
 
-    def __init__(self, progress: Progress, worker: Worker, partition: int, opened: Opened) -> None:
+    deliveries: list[tuple[Topic, Sequence[Delivered]]] = field(default_factory=list)
+    acknowledge: list[Acknowledge] = field(default_factory=list)
+    records: int = 0
+
+    def before(self, later: _InHand) -> _InHand:
+        return _InHand(
+            self.deliveries + later.deliveries,
+            self.acknowledge + later.acknowledge,
+            self.records + later.records,
+        )
+
+
+class Owner:
+    """
+    The one who folds and commits a partition number; lives on one event loop.
+
+    Args:
+        opening: opens the partition, as often as it has to be; blocks.
+        opened: what it gave for the first time.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        worker: Worker,
+        partition: int,
+        opening: Callable[[], Opened],
+        opened: Opened,
+    ) -> None:
         self.committing: asyncio.Task[None] | None = None
         self._progress = progress
         self._stage = progress.stage
         self._partition = partition
+        self._opening = opening
         self._opened = opened
         self._shortest = self._linger = worker.commit_seconds
         self._generation = -1
-        self._acks: list[Acknowledge] = []
         self._waiting: dict[Topic, list[Delivered]] = {}
-        self._open_records = 0
-        self._sealed_records = 0
+        self._open = _InHand()
+        self._sealed = _InHand()
+        self._reopens = False
         self._last_offset: dict[Topic, int] = {}
         self._work = asyncio.Event()
         self._hurry = asyncio.Event()
@@ -153,14 +184,16 @@ class Owner:
     async def room(self) -> None:
         """Wait until there is room for another batch."""
         async with self._settled:
-            await self._settled.wait_for(lambda: self._pending < _PENDING_RECORDS)
+            await self._settled.wait_for(
+                lambda: self._pending < _PENDING_RECORDS and not self._reopens
+            )
 
     def take(
         self, topic: Topic, delivery: Delivery, *, generation: int, acknowledge: Acknowledge
     ) -> None:
         """
         Take a delivery, to be folded with those that come until the next commit; it is
-        acknowledged once that is done.
+        acknowledged once that is done. There has to be `room`.
 
         Raises:
             RuntimeError: a delivery of this generation is missing before this one.
@@ -172,13 +205,14 @@ class Owner:
         if delivery.after is not None and delivery.after != self._last_offset.get(topic):
             raise RuntimeError(f"a batch of {topic.name}[{self._partition}] was not delivered")
         self._last_offset[topic] = delivery.records[-1].offset
-        self._acks.append(acknowledge)
-        self._open_records += len(delivery.records)
+        self._open.deliveries.append((topic, delivery.records))
+        self._open.acknowledge.append(acknowledge)
+        self._open.records += len(delivery.records)
         waiting = self._waiting.setdefault(topic, [])
         waiting += delivery.records
         if len(waiting) >= _FOLDED_RECORDS:
             self._fold()
-        if self._open_records >= _PENDING_RECORDS // 2:
+        if self._open.records >= _PENDING_RECORDS // 2:
             self._hurry.set()
         self._work.set()
 
@@ -192,9 +226,11 @@ class Owner:
 
         Raises:
             Fenced: a successor owns the partition.
+            Lost: nobody can tell what became of a transaction, twice in a row.
         """
         loop = asyncio.get_running_loop()
         due = 0.0
+        lost = False
         while True:
             await self._work.wait()
             await self._until(due)
@@ -203,18 +239,25 @@ class Owner:
             self._hurry.clear()
             self._fold()
             sealed = self._opened.fold.seal()
-            acks, self._acks = self._acks, []
-            self._sealed_records, self._open_records = self._open_records, 0
+            self._sealed, self._open = self._open, _InHand()
             committing = loop.time()
             if sealed.writes:
-                await loop.run_in_executor(self._thread, self._commit, sealed)
+                try:
+                    await loop.run_in_executor(self._thread, self._commit, sealed)
+                except Lost:
+                    if lost:
+                        raise
+                    lost = True
+                    await self._begin_again()
+                    continue
+            lost = False
             took = loop.time() - committing
             self._opened.fold.settle()
             self._progress.moved()
-            for acknowledge in acks:
+            for acknowledge in self._sealed.acknowledge:
                 await acknowledge()
             async with self._settled:
-                self._sealed_records = 0
+                self._sealed = _InHand()
                 self._settled.notify_all()
             linger = max(self._shortest, took * _LINGER_PER_TRANSACTION)
             self._linger = min(linger, self._shortest * _LONGEST_LINGER)
@@ -248,16 +291,37 @@ class Owner:
     def _fold(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for topic, records in waiting.items():
-            folded = self._opened.fold.fold(topic, records, time.time_ns() // 1_000_000)
-            if folded.fresh:
-                RECORDS_READ.labels(self._stage, topic.name).inc(folded.fresh)
-            if folded.repeated:
-                RECORDS_SKIPPED.labels(self._stage, topic.name).inc(folded.repeated)
-            self._progress.moved()
+            self._fold_records(topic, records)
+
+    def _fold_records(self, topic: Topic, records: Sequence[Delivered]) -> None:
+        folded = self._opened.fold.fold(topic, records, time.time_ns() // 1_000_000)
+        if folded.fresh:
+            RECORDS_READ.labels(self._stage, topic.name).inc(folded.fresh)
+        if folded.repeated:
+            RECORDS_SKIPPED.labels(self._stage, topic.name).inc(folded.repeated)
+        self._progress.moved()
+
+    async def _begin_again(self) -> None:
+        """Open the partition anew, and fold of what is in hand all that turns out to be missing."""
+        self._reopens = True
+        _LOG.warning("partition_reopened", stage=self._stage, partition=self._partition)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._open_again)
+        self._waiting.clear()
+        self._open, self._sealed = self._sealed.before(self._open), _InHand()
+        for topic, records in self._open.deliveries:
+            self._fold_records(topic, records)
+        self._work.set()
+        async with self._settled:
+            self._reopens = False
+            self._settled.notify_all()
+
+    def _open_again(self) -> None:
+        self._opened.store.close()
+        self._opened = self._opening()
 
     @property
     def _pending(self) -> int:
-        return self._open_records + self._sealed_records
+        return self._open.records + self._sealed.records
 
     async def _until(self, due: float) -> None:
         remaining = due - asyncio.get_running_loop().time()

@@ -32,6 +32,14 @@ _FENCED: Final = frozenset(
 )
 
 
+class Lost(Exception):
+    """
+    The broker does not know the transaction any more, and nobody can tell what became of it.
+
+    It asks for the epoch first: whoever hears this has no successor.
+    """
+
+
 class Transactor:
     """
     The right to write for *transactional_id*, taken from whoever had it before.
@@ -68,6 +76,7 @@ class Transactor:
 
         Raises:
             Fenced: a successor has the right now.
+            Lost: this one is of no more use; its next one has to see what is committed.
             KafkaException: not committed, for as long as anybody can tell.
         """
         try:
@@ -84,8 +93,11 @@ class Transactor:
                     )
                 _until_answered(self._producer.abort_transaction)
         except KafkaException as error:
-            if error.args[0].code() in _FENCED:
+            code = error.args[0].code()
+            if code in _FENCED:
                 raise Fenced(f"{topic_of(self._changelog)} has a successor") from error
+            if code == KafkaError.INVALID_TXN_STATE:
+                raise Lost(topic_of(self._changelog)) from error
             raise
 
     def _transact(self, sealed: Sealed) -> int:

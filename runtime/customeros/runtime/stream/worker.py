@@ -15,7 +15,7 @@ from faust.types import TP
 
 from customeros.runtime.backlog import Backlog
 from customeros.runtime.ending import EXIT_CRASHED, EXIT_MISCONFIGURED, end_at_once
-from customeros.runtime.errors import Fenced, Misconfigured, Unavailable
+from customeros.runtime.errors import Fenced, Misconfigured
 from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.metrics import UNAVAILABLE, serve_metrics
 from customeros.runtime.progress import Progress, Watch
@@ -23,7 +23,7 @@ from customeros.runtime.settings import Settings
 from customeros.runtime.stream.app import build_app
 from customeros.runtime.stream.faust_batches import BatchApp, BatchSchema
 from customeros.runtime.stream.model import Processor
-from customeros.runtime.stream.owner import Opened, Owner, open_partition
+from customeros.runtime.stream.owner import Owner, open_partition
 from customeros.runtime.topics import FoundTopic, check_topics, prefixed
 from customeros.runtime.waiting import once_available
 from customeros.schemas.topics import TOPICS, Topic, changelog
@@ -179,26 +179,22 @@ class Stage:
     async def _open(self, partition: int) -> Owner:
         if leaving := self._leaving.pop(partition, None):
             await leaving
-        opened = await self._opened(partition)
-        owner = Owner(self._progress, self._settings.worker, partition, opened)
+        opening = partial(
+            once_available,
+            partial(
+                open_partition,
+                self._processor,
+                self._settings,
+                partition,
+                self._topics,
+                self._progress,
+            ),
+            away=lambda: UNAVAILABLE.labels("worker", "kafka").inc(),
+        )
+        opened = await asyncio.to_thread(opening)
+        owner = Owner(self._progress, self._settings.worker, partition, opening, opened)
         owner.committing = asyncio.create_task(_or_end(owner.commit_always()))
         return owner
-
-    async def _opened(self, partition: int) -> Opened:
-        while True:
-            try:
-                return await asyncio.to_thread(
-                    open_partition,
-                    self._processor,
-                    self._settings,
-                    partition,
-                    self._topics,
-                    self._progress,
-                )
-            except Unavailable as error:
-                _LOG.warning("kafka_unavailable", retry_seconds=error.retry_after)
-                UNAVAILABLE.labels("worker", "kafka").inc()
-                await asyncio.sleep(error.retry_after)
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         await _or_end(self._drain())
