@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from customeros.sdk import Change, LiveCopy, LiveCopyFailed
@@ -75,6 +76,10 @@ def test_it_is_ready_behind_transaction_markers_and_aborted_records(
     with a_copy() as copy:
         assert copy.wait_ready(30)
         assert {key: copy.get(key) for key in copy} == dict([A1])
+        asked = Consumer({"bootstrap.servers": kafka_bootstrap, "group.id": topic})
+        ends = {p: asked.get_watermark_offsets(TopicPartition(topic, p))[1] for p in (0, 1)}
+        asked.close()
+        assert copy.positions == ends
 
 
 def test_changes_begin_with_what_is_there_and_go_on(

@@ -124,7 +124,14 @@ def test_nobody_is_called_unknown_before_everybody_was_read(
     refused = client.get(f"/v1/customers/{ADA}")
 
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
-    assert client.get("/readyz").status_code == 503
+    unready = client.get("/readyz")
+    assert unready.status_code == 503
+    assert unready.json() == {
+        "ready": False,
+        "reason": "customer-state catches up",
+        "customer-state": False,
+        "identity.assignments": True,
+    }
     assert client.get("/healthz").status_code == 200
 
 

@@ -37,6 +37,19 @@ def full(*_, **__):
 
 Kept.update = full
 {_RUN}"""
+_HANGING = f"""\
+from threading import Event
+from customeros.serving.kept import Kept
+
+update = Kept.update
+
+def hang(kept, values):
+    if b"hang" in b"".join(values.values()):
+        Event().wait()
+    update(kept, values)
+
+Kept.update = hang
+{_RUN}"""
 _TOKEN = "tok_test"  # noqa: S105 - of a test
 
 
@@ -113,6 +126,26 @@ def test_a_copy_that_cannot_be_kept_up_ends_it_to_be_started_again(
     with process([sys.executable, "-c", _FULL], env=env, log=log) as child:
         assert child.wait(120) == EXIT_CRASHED
     assert "disk full" in log.read_text()
+
+
+def test_a_copy_that_stands_still_is_told_of_and_ends_it_to_be_started_again(
+    env: dict[str, str], kafka_bootstrap: str, unique: str, tmp_path: Path
+) -> None:
+    """The other copies get on meanwhile, so it is watched by itself."""
+    log = tmp_path / "api.log"
+    env |= {"CUSTOMEROS_WORKER__STALL_SECONDS": "12"}
+    with process([sys.executable, "-c", _HANGING], env=env, log=log) as child:
+        running = Running(f"http://127.0.0.1:{env['CUSTOMEROS_API__PORT']}", child)
+        until(running.ready, seconds=180, what="the API")
+        hanging = a_state(own_id("user_id", "bob"), digest="hang")
+        produce(kafka_bootstrap, unique + CUSTOMER_STATE.name, [state_record(hanging)])
+        until(lambda: running.get("/readyz")[0] == 503, seconds=60, what="it says so")
+        said = running.get("/readyz")[1]
+        assert child.wait(120) == EXIT_CRASHED
+
+    assert said["reason"].startswith("customer-state stands still for ")
+    assert [name for name, well in said.items() if well is False] == ["ready", "customer-state"]
+    assert "process_stuck" in log.read_text()
 
 
 def test_a_port_that_is_taken_is_told_with_its_setting(api: Running, tmp_path: Path) -> None:

@@ -52,6 +52,11 @@ class LiveCopy:
         store: holds the copy; whatever it holds at the start is brought up to date. It is
             written by `update` and `pop`, by one thread.
         version: of a value; an older one never replaces a newer.
+
+    Attributes:
+        failure: what ended it.
+        undecodable: records that had no version; they were passed over.
+        positions: of each partition, the offset that is read next; what comes before it is held.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class LiveCopy:
         self.topic = topic
         self.failure: BaseException | None = None
         self.undecodable = 0
+        self.positions: Mapping[int, int] = {}
         self._client = client
         self._store: MutableMapping[bytes, bytes] = {} if store is None else store
         self._version = version
@@ -189,6 +195,7 @@ class LiveCopy:
             partitions = self._partitions(consumer)
             consumer.assign([TopicPartition(self.topic, p, OFFSET_BEGINNING) for p in partitions])
             reading = _Reading(partitions, anew=next(iter(self._store), None) is not None)
+            self.positions = reading.positions
             while not self._stopping.is_set():
                 if not self._take(_poll(consumer), reading):
                     log.warning("live_copy_read_anew")
@@ -215,13 +222,16 @@ class LiveCopy:
     def _take(self, messages: list[Any], reading: _Reading) -> bool:
         """Apply what was polled; False: the place in the log is lost."""
         changed: dict[bytes, bytes | None] = {}
+        positions: dict[int, int] = {}
         lost = False
         for message in messages:
             error = message.error()
             if error is None:
                 self._apply(message.key(), message.value(), changed, reading)
+                positions[message.partition()] = message.offset() + 1
             elif error.code() == KafkaError._PARTITION_EOF:
                 reading.unfinished.discard(message.partition())
+                positions[message.partition()] = message.offset()
             elif error.code() in _READ_ANEW or error.fatal():
                 lost = True
                 break
@@ -232,6 +242,7 @@ class LiveCopy:
                 reading.whole, reading.seen = True, None
             for reader in self._readers if changed else ():
                 reader.notify(changed)
+        reading.positions.update(positions)
         if reading.whole and not self._ready:
             self._ready = True
             self._settled.set()
@@ -283,11 +294,13 @@ class _Reading:
 
     Args:
         unfinished: partitions short of their end; `whole`: none is, once.
+        positions: of each partition, the offset that is read next.
         seen: the keys that were met until then; None: the store held nothing to compare with.
     """
 
     def __init__(self, partitions: list[int], *, anew: bool) -> None:
         self.unfinished = set(partitions)
+        self.positions = dict.fromkeys(partitions, 0)
         self.whole = False
         self.seen: set[bytes] | None = set() if anew else None
 

@@ -34,13 +34,14 @@ def build_api(
     accounts: AccountKnowledge,
     registry: ReadOnlyRegistry,
     *,
-    health: Callable[[], Mapping[str, bool]],
+    health: Callable[[], Mapping[str, str]],
 ) -> Starlette:
     """
     The API as an ASGI application.
 
     Args:
-        health: what the API lives from and whether each is up to date, for `/readyz`.
+        health: why each of what the API lives from is not up to date, in words, for `/readyz`;
+            empty: it is.
     """
 
     async def healthz(request: Request) -> Response:
@@ -48,8 +49,11 @@ def build_api(
 
     async def readyz(request: Request) -> Response:
         found = health()
-        ready = all(found.values())
-        return answer({"ready": ready, **found}, status=200 if ready else 503)
+        told = {name: not trouble for name, trouble in found.items()}
+        troubles = [f"{name} {trouble}" for name, trouble in found.items() if trouble]
+        if not troubles:
+            return answer({"ready": True, **told})
+        return answer({"ready": False, "reason": "; ".join(troubles), **told}, status=503)
 
     async def metrics(request: Request) -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -36,6 +36,7 @@ from customeros.serving.identity.comparing import Comparing
 from customeros.serving.identity.telling import Telling
 from customeros.serving.kept import Kept, store_of
 from customeros.serving.registry import ReadOnlyRegistry
+from customeros.serving.standing import Copies
 
 _DRAIN_SECONDS: Final = 5
 _WATCH_SECONDS: Final = 0.5
@@ -51,7 +52,7 @@ def run_api(settings: Settings) -> int:
     config, secrets = read_config(settings), read_secrets(settings)
     listening = _listen(settings)
     evidence, made = Links(store_of(settings, LINKS)), Changes()
-    copies = [
+    copies = tuple(
         LiveCopy(prefixed(settings, topic), settings.kafka_client, store=store)
         for topic, store in (
             (CUSTOMER_STATE, Kept(store_of(settings, CUSTOMER_STATE))),
@@ -60,7 +61,8 @@ def run_api(settings: Settings) -> int:
             (CHANGES, made),
             (ACCOUNT_STATE, Kept(store_of(settings, ACCOUNT_STATE))),
         )
-    ]
+    )
+    kept_up = Copies(settings, copies)
     states, assignments, links, changes, accounts = copies
     customers = Customers(states, assignments)
     events = ClickHouseEvents(settings)
@@ -93,7 +95,7 @@ def run_api(settings: Settings) -> int:
             today=knowledge.today,
         ),
         ReadOnlyRegistry(settings.kafka.topic_prefix, settings.build),
-        health=lambda: {copy.topic.removeprefix(settings.prefix): copy.ready for copy in copies},
+        health=lambda: kept_up.trouble,
     )
     server = _Server(
         uvicorn.Config(
@@ -110,15 +112,13 @@ def run_api(settings: Settings) -> int:
     structlog.get_logger().info("api_started", port=settings.api.port)
     collect_rarely()
     try:
-        for copy in copies:
-            copy.start()
+        kept_up.start()
         with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
-            runner.run(_serve(server, listening, copies))
+            runner.run(_serve(server, listening, kept_up))
     finally:
         comparing.stop()
-        for copy in copies:
-            copy.stop()
-    return EXIT_CRASHED if any(copy.failure for copy in copies) else 0
+        kept_up.stop()
+    return EXIT_CRASHED if kept_up.failed else 0
 
 
 class _Server(uvicorn.Server):
@@ -132,14 +132,12 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(
-    server: uvicorn.Server, listening: socket.socket, copies: Sequence[LiveCopy]
-) -> None:
-    """Serve until told to stop, or until a copy has died: stale answers are worse than none."""
+async def _serve(server: uvicorn.Server, listening: socket.socket, copies: Copies) -> None:
+    """Serve until told to stop, or until a copy has died."""
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not serving.done():
         await asyncio.wait({serving}, timeout=_WATCH_SECONDS)
-        server.should_exit |= any(copy.failure is not None for copy in copies)
+        server.should_exit |= copies.failed
     serving.result()
 
 
