@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, TopicPartition
 
-from customeros.runtime.errors import Misconfigured
-from customeros.runtime.stream.changelog import start_offset
+from customeros.runtime.errors import Misconfigured, Unavailable
+from customeros.runtime.settings import Kafka, Settings
+from customeros.runtime.stream.changelog import end_offsets, start_offset
 from customeros.runtime.stream.rocks import RocksStore
 from customeros.runtime.stream.store import NOWHERE, Position
 
@@ -67,3 +68,14 @@ def test_a_store_of_another_topic_or_ahead_of_it_is_refused(
 
     with pytest.raises(Misconfigured, match="delete that directory"):
         start_offset(store, PLACE, topic_id, 0, end)
+
+
+@pytest.mark.integration
+def test_a_broker_that_does_not_know_the_topic_yet_is_asked_again(
+    kafka_bootstrap: str, unique: str
+) -> None:
+    """As one that has just begun: whoever asks has seen all topics before."""
+    settings = Settings(kafka=Kafka(bootstrap=kafka_bootstrap))
+
+    with pytest.raises(Unavailable):
+        end_offsets(settings, [TopicPartition(f"{unique}not-yet", 0)])

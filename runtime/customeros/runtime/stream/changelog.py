@@ -23,13 +23,6 @@ _FETCH_SECONDS: Final = 0.05
 # Of each partition that is being opened; fetched meanwhile is what the store takes next.
 _FETCHED_KB: Final = 8_192
 _PASSING: Final = (KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN)
-# Of these a person has to hear; all else that a question is answered with passes.
-_HOPELESS: Final = (
-    KafkaError.UNKNOWN_TOPIC_OR_PART,
-    KafkaError._UNKNOWN_PARTITION,
-    KafkaError._UNKNOWN_TOPIC,
-    KafkaError.TOPIC_AUTHORIZATION_FAILED,
-)
 # Half of the changelogs' delete.retention.ms: a store left behind for longer may have missed
 # tombstones that compaction has removed since, and keys would rise from the dead.
 _STALE_MS: Final = 12 * 3_600_000
@@ -125,7 +118,9 @@ def _span(reader: Any, place: TopicPartition) -> tuple[int, int]:
     try:
         first, end = reader.get_watermark_offsets(place, timeout=_REQUEST_SECONDS)
     except KafkaException as error:
-        if error.args[0].code() in _HOPELESS:
+        # That it does not know the partition passes too: it has just begun, since all were there
+        # when this process began.
+        if error.args[0].code() == KafkaError.TOPIC_AUTHORIZATION_FAILED:
             raise
         raise Unavailable("kafka") from error
     return first, end
