@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from benchmarks.engine.job import Sums, add, read_click
@@ -33,7 +33,8 @@ class Summing:
         self.sources = {SOURCE: read_click}
         self._each = each
 
-    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
+        (batch,) = batches  # it has one source
         sums = state.get_many(_SUMS, {record.key or b"" for record in batch.records})
         touched: set[bytes] = set()
         for record in batch.records:

@@ -164,7 +164,7 @@ def test_what_was_refused_can_be_asked_for() -> None:
     told = [link("a1", "u1", 1), link("a1", "u2", 2), link("a1", "u1", 1, workspace="other")]
     records = [Record(n, one.workspace.encode(), one, 0, None) for n, one in enumerate(told)]
 
-    list(GraphProcessor({}).handle(state, Batch(EVIDENCE_TOPIC, 0, records, 1_000)))
+    list(GraphProcessor({}).handle(state, [Batch(EVIDENCE_TOPIC, 0, records, 1_000)]))
 
     ((edge, conflict),) = StoredGraph(state, WORKSPACE).conflicts()
     assert (edge.pair, edge.proofs[0].event_id) == (("a1", "u2"), "ev2")
@@ -214,7 +214,7 @@ def test_the_stored_graph_is_the_graph_in_dicts() -> None:
 
     for n, one in enumerate(told):
         record = Record(n, WORKSPACE.encode(), one, 0, None)
-        list(processor.handle(state, Batch(EVIDENCE_TOPIC, 0, [record], 1_001 + n)))
+        list(processor.handle(state, [Batch(EVIDENCE_TOPIC, 0, [record], 1_001 + n)]))
 
     stored = StoredGraph(state, WORKSPACE)
     assert stored.nodes(graph.stored) == graph.stored

@@ -15,7 +15,7 @@ from customeros.processors.streams.identifier import IDENTIFIERS, Sighting, deco
 from customeros.processors.streams.resolve import ResolveProcessor
 from customeros.runtime.stream.memory import InMemoryPipeline
 from customeros.schemas.codec import ASSIGNMENT, DEAD_LETTER, EVENT, EVIDENCE, RESOLVED_EVENT
-from customeros.schemas.event import ConsentDecision, Event
+from customeros.schemas.event import ConsentDecision, Event, Family
 from customeros.schemas.identifier import Identifier, IdentifierKey, customer_id
 from customeros.schemas.identity import Assignment, Evidence, Link
 from customeros.schemas.topics import (
@@ -100,6 +100,21 @@ class Stage:
 
 def own(identifier: Identifier) -> str:
     return customer_id(WORKSPACE, IdentifierKey(key_of(identifier)))
+
+
+def test_what_several_families_say_in_one_transaction_is_told_once() -> None:
+    """And it adds up to what they say one after the other."""
+    families = (Family.BEHAVIORAL, Family.SOCIAL, Family.SOCIAL, Family.BEHAVIORAL)
+    events = [an_event(f"e{n}", family=family) for n, family in enumerate(families)]
+    together, apart = Stage(), Stage()
+
+    together.happen(*events)
+    for event in events:
+        apart.happen(event)
+
+    (told,), said = together.changes(), apart.changes()
+    assert (told.sequence, said[-1].sequence) == (1, 4)
+    assert told.contribution == said[-1].contribution
 
 
 def test_an_event_of_nobody_known_has_its_final_customer_at_once() -> None:

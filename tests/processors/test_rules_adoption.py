@@ -361,7 +361,7 @@ def test_a_worker_says_that_its_configuration_is_not_in_force() -> None:
     """When it opens the workspace's partition; of rules that are equal there is nothing to say."""
     state = Overlay(DictStore())
     record = Record(0, WORKSPACE.encode(), link("a1", "u1", 1), 0, None)
-    list(GraphProcessor({WORKSPACE: FIRST}).handle(state, Batch(EVIDENCE_TOPIC, 0, [record], 9)))
+    list(GraphProcessor({WORKSPACE: FIRST}).handle(state, [Batch(EVIDENCE_TOPIC, 0, [record], 9)]))
 
     with capture_logs() as same:
         GraphProcessor({WORKSPACE: FIRST}).opened(state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 import pytest
@@ -105,6 +105,35 @@ def test_poison_passes_the_watermark_like_any_record() -> None:
     assert fold.watermark(LEFT) == 2
 
 
+def test_a_transaction_is_handled_at_once_by_topic_unless_it_is_very_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("customeros.runtime.stream.fold._TOGETHER_RECORDS", 5)
+    processor = Listening()
+    fold = PartitionFold(processor, 0, DictStore())
+
+    for topic, offset in ((LEFT, 0), (RIGHT, 0), (LEFT, 1)):
+        fold.fold(topic, records(offset), NOON)
+    assert not processor.heard
+    fold.seal()
+    fold.settle()
+    fold.fold(RIGHT, records(*range(1, 6)), NOON)
+
+    assert processor.heard == [{LEFT: [0, 1], RIGHT: [0]}, {RIGHT: [1, 2, 3, 4, 5]}]
+
+
+class Listening(Counting):
+    """It remembers the offsets that it was given together."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[dict[Topic, list[int]]] = []
+
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
+        self.heard.append({b.topic: [record.offset for record in b.records] for b in batches})
+        return super().handle(state, batches)
+
+
 class Rejecting:
     """Its decoders refuse everything, each in its own way."""
 
@@ -117,7 +146,7 @@ class Rejecting:
             EVIDENCE: dict[bytes, object]().__getitem__,
         }
 
-    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
         raise AssertionError("nothing could be decoded")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -54,7 +54,11 @@ class Counting:
         self._seconds_per_record = seconds_per_record
         self._hangs_once = hangs_once
 
-    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
+        for batch in batches:
+            yield from self._counted(state, batch)
+
+    def _counted(self, state: State, batch: Batch) -> Iterable[Output]:
         if self._hangs_once and self._hangs_once.exists():
             self._hangs_once.unlink()
             threading.Event().wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -80,8 +80,9 @@ class GraphProcessor:
                     "`customeros identity what-if`, then `customeros identity adopt`",
                 )
 
-    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
-        """Take a batch of evidence into the graphs of its workspaces."""
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
+        """Take evidence into the graphs of its workspaces."""
+        (batch,) = batches  # it has one source
         outputs: list[Output] = []
         by_workspace: dict[str, list[Record]] = {}
         for record in batch.records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -75,42 +75,30 @@ class ResolveProcessor:
         self._window_ms = window_ms
         self._duplicates = DUPLICATES.labels(STAGE)
 
-    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
-        if batch.topic == ASSIGNMENTS:
-            return self._assigned(state, batch)
-        if batch.topic == SIGHTINGS:
-            return self._sighted(state, batch)
-        return self._happened(state, batch)
-
-    def _happened(self, state: State, batch: Batch) -> list[Output]:
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
+        by_topic = {batch.topic: batch for batch in batches}
         outputs: list[Output] = []
-        records: list[Record] = []
-        for record in batch.records:
-            if record.value is None:
-                continue
-            reason = unusable(record.value, record.key)
-            if reason is None:
-                records.append(record)
-            else:
-                event = record.value
-                outputs.append(
-                    dead_letter(
-                        STAGE,
-                        batch,
-                        record,
-                        reason,
-                        workspace=event.workspace,
-                        source=event.source,
-                    )
-                )
-        events = [record.value for record in records]
-        fresh = first_time(state, batch, events, window_ms=self._window_ms)
-        self._duplicates.inc(len(fresh) - sum(fresh))
-        keyed = [
-            (record.key, record.value, record.raw)
-            for record, new in zip(records, fresh, strict=True)
-            if new and record.key
-        ]
+        if (assignments := by_topic.pop(ASSIGNMENTS, None)) is not None:
+            outputs += self._assigned(state, assignments)
+        if (sightings := by_topic.pop(SIGHTINGS, None)) is not None:
+            outputs += self._sighted(state, sightings)
+        return outputs + self._happened(state, by_topic.values())
+
+    def _happened(self, state: State, batches: Iterable[Batch]) -> list[Output]:
+        """Take events of all families together, so that an identifier learns and tells once."""
+        outputs: list[Output] = []
+        keyed: list[tuple[bytes, Event, bytes | None]] = []
+        for batch in batches:
+            records, given_up = _usable(batch)
+            outputs += given_up
+            events = [record.value for record in records]
+            fresh = first_time(state, batch, events, window_ms=self._window_ms)
+            self._duplicates.inc(len(fresh) - sum(fresh))
+            keyed += [
+                (record.key, record.value, record.raw)
+                for record, new in zip(records, fresh, strict=True)
+                if new and record.key
+            ]
         known = state.get_many(IDENTIFIERS, {key for key, _, _ in keyed})
         learning: dict[bytes, Learning] = {}
         naming = Naming()
@@ -236,6 +224,26 @@ def build_resolve(config: Config, settings: Settings) -> ResolveProcessor:
         {(w.name, s.name): s.priority for w in workspaces for s in w.sources.values()},
         window_ms=settings.worker.dedupe_hours * HOUR_MS,
     )
+
+
+def _usable(batch: Batch) -> tuple[list[Record], list[Output]]:
+    """The events that can be taken, and those that cannot as dead letters."""
+    records: list[Record] = []
+    given_up: list[Output] = []
+    for record in batch.records:
+        event: Event | None = record.value
+        if event is None:
+            continue
+        reason = unusable(event, record.key)
+        if reason is None:
+            records.append(record)
+        else:
+            given_up.append(
+                dead_letter(
+                    STAGE, batch, record, reason, workspace=event.workspace, source=event.source
+                )
+            )
+    return records, given_up
 
 
 def unknown(workspace: str, nid: str, kind: str) -> Known:

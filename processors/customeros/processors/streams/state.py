@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -69,9 +69,14 @@ class StateProcessor:
         self._rules = rules
         self._accounts = AccountStates()
 
-    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
-        if batch.topic in self._accounts.sources:
-            return self._accounts.handle(state, batch)
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
+        for batch in batches:
+            if batch.topic in self._accounts.sources:
+                yield from self._accounts.handle(state, batch)
+            else:
+                yield from self._merged(state, batch)
+
+    def _merged(self, state: State, batch: Batch) -> list[Output]:
         outputs = _forgotten(state, batch.now)
         changes: dict[bytes, list[Change]] = {}
         for record in batch.records:

@@ -62,6 +62,8 @@ _MARKS: Final[Table[dict[str, Mark]]] = Table(
     "", msgspec.msgpack.encode, msgspec.msgpack.Decoder(dict[str, Mark]).decode
 )
 _MARKS_KEY: Final = b"watermark"
+# Decoded and not handled yet: as many as a transaction has under load, some 20 MB of events.
+_TOGETHER_RECORDS: Final = 4_000
 
 
 class PartitionFold:
@@ -81,6 +83,8 @@ class PartitionFold:
         self._state = Overlay(store, decoded_bytes=decoded_bytes)
         self._topic_ids = topic_ids or {}
         self._outputs: list[Output] = []
+        self._gathered: dict[Topic, list[Record]] = {}
+        self._now = 0
         if isinstance(processor, Opens):
             processor.opened(self._state)
 
@@ -94,7 +98,10 @@ class PartitionFold:
 
     def fold(self, topic: Topic, delivered: Sequence[Delivered], now: int) -> Folded:
         """
-        Fold what was not folded yet; records that cannot be decoded become dead letters.
+        Take what was not folded yet; records that cannot be decoded become dead letters.
+
+        It is folded by the next `seal`, together with what else was taken until then: whoever is
+        touched by records of several topics is so said once.
 
         Args:
             delivered: ascending offsets of one topic-partition; gaps are normal.
@@ -111,8 +118,11 @@ class PartitionFold:
             for record, error in poisoned
         )
         if records:
-            self._outputs.extend(self._processor.handle(self._state, batch))
+            self._gathered.setdefault(topic, []).extend(records)
+        self._now = now
         self.move_watermark(topic, fresh[-1].offset)
+        if sum(map(len, self._gathered.values())) >= _TOGETHER_RECORDS:
+            self._handle()
         return Folded(len(fresh), len(delivered) - len(fresh))
 
     def move_watermark(self, topic: Topic, offset: int) -> None:
@@ -122,7 +132,8 @@ class PartitionFold:
         self._state.put(_MARKS, _MARKS_KEY, {**marks, topic.name: mark})
 
     def seal(self) -> Sealed:
-        """Close what was folded since the last time as one transaction; empty if nothing was."""
+        """Close what was taken since the last time as one transaction; empty if nothing was."""
+        self._handle()
         outputs, self._outputs = self._outputs, []
         return Sealed(outputs, self._state.seal())
 
@@ -134,6 +145,15 @@ class PartitionFold:
     def stirred(self) -> object:
         """Another value whenever a processor has read or said something; any thread may ask."""
         return len(self._outputs), self._state.remembered_bytes
+
+    def _handle(self) -> None:
+        gathered, self._gathered = self._gathered, {}
+        if gathered:
+            batches = [
+                Batch(topic, self._partition, records, self._now)
+                for topic, records in gathered.items()
+            ]
+            self._outputs.extend(self._processor.handle(self._state, batches))
 
     def _decoded(
         self, topic: Topic, delivered: Sequence[Delivered]

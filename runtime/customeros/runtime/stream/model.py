@@ -121,8 +121,8 @@ class Processor(Protocol):
     """
     One stage of the way, run once per partition number over all its sources.
 
-    `handle` decides by its arguments alone; it is called once per fetched batch of one
-    topic-partition, and whatever it raises ends the process with nothing committed.
+    `handle` decides by its arguments alone; it is called once per transaction, if that is not
+    very large, and whatever it raises ends the process with nothing committed.
     """
 
     @property
@@ -138,8 +138,10 @@ class Processor(Protocol):
         never be read; the runtime makes it a dead letter. Tombstones skip the decoder.
         """
 
-    def handle(self, state: State, batch: Batch) -> Iterable[Output]:
-        """Fold *batch* into *state*; the outputs leave in the order given."""
+    def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
+        """
+        Fold *batches*, of different topics, into *state*; the outputs leave in the order given.
+        """
 
 
 @runtime_checkable
