@@ -131,54 +131,61 @@ def _of_text(text: str) -> _Read:
     referrer = _host(page.get("referrer"))
     mobile = agent.get("mobile")
     locale = context.locale
-    found = {
-        **_campaign(_object(context.campaign), page),
-        "referrer_host": referrer if referrer != page_host else None,
-        "page_host": page_host,
-        "language": _language(locale) if isinstance(locale, str) else None,
-        "timezone": context.timezone,
-        "browser": _browser(agent.get("brands")),
-        "platform": agent.get("platform"),
-        "device": ("mobile" if mobile else "desktop") if isinstance(mobile, bool) else None,
-        "library": _object(context.library).get("name"),
-    }
-    facts = {
-        name: value[:_CHARACTERS] for name, value in found.items() if value and _is_text(value)
-    }
+    facts = {}
+    for name, value in (
+        *_campaign(_object(context.campaign), page),
+        ("referrer_host", referrer if referrer != page_host else None),
+        ("page_host", page_host),
+        ("language", _language(locale) if isinstance(locale, str) else None),
+        ("timezone", context.timezone),
+        ("browser", _browser(agent.get("brands"))),
+        ("platform", agent.get("platform")),
+        ("device", ("mobile" if mobile else "desktop") if isinstance(mobile, bool) else None),
+        ("library", _object(context.library).get("name")),
+    ):
+        if value and isinstance(value, str) and value.isprintable():
+            facts[name] = value[:_CHARACTERS]
     return _Read(facts, page)
 
 
-def _campaign(campaign: Mapping[str, Any], page: Mapping[str, Any]) -> dict[str, Any]:
+def _campaign(campaign: Mapping[str, Any], page: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """As the SDK read it, or from the page's own query."""
     if campaign:
-        return {f"campaign_{part}": campaign.get(part) for part in _CAMPAIGN}
+        return [(f"campaign_{part}", campaign.get(part)) for part in _CAMPAIGN]
     search = page.get("search")
     if not isinstance(search, str) or "utm_" not in search:
-        return {}
+        return []
     try:
         query = parse_qs(search.removeprefix("?"), max_num_fields=100)
     except ValueError:
-        return {}
-    return {
-        f"campaign_{part}": query[name][-1] for part, name in _CAMPAIGN.items() if name in query
-    }
+        return []
+    return [
+        (f"campaign_{part}", query[name][-1]) for part, name in _CAMPAIGN.items() if name in query
+    ]
 
 
 def _address(url: Any, path: Any) -> str | None:
     """Host and path; what comes after a question mark makes no other page."""
-    found = _HOST.match(url) if isinstance(url, str) else None
     if isinstance(path, str) and path:
-        return (found[1].lower() if found else "") + path
+        return (_host(url) or "") + path
+    found = _HOST.match(url) if isinstance(url, str) else None
     if found is None:
         return None
     return found[1].lower() + _AFTER_PATH.split(found.string[found.end() :], maxsplit=1)[0]
 
 
 def _host(url: Any) -> str | None:
-    found = _HOST.match(url) if isinstance(url, str) else None
+    return _host_of(url) if isinstance(url, str) else None
+
+
+# A site's pages, and where visitors come from, are the same again; 8 MB as above.
+@lru_cache(maxsize=256)
+def _host_of(url: str) -> str | None:
+    found = _HOST.match(url)
     return found[1].lower() if found else None
 
 
+@lru_cache(maxsize=256)
 def _language(locale: str) -> str | None:
     """The ISO 639 code of `en-US` or `pt_BR`."""
     code = locale.replace("_", "-").partition("-")[0].lower()
@@ -210,7 +217,3 @@ def _mail_kind(identifiers: Iterable[Identifier]) -> str | None:
 
 def _object(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value.isprintable()
