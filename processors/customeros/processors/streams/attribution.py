@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 from customeros.schemas.codec import EVENT, HEADER_BYTES, RESOLVED_EVENT
@@ -39,19 +40,24 @@ def resolved_bytes(
                 enrichment=dict(enrichment),
             )
         )
-    out = [_HEADER, raw[HEADER_BYTES:], _text(customer_id), long_bytes(assignment_version)]
-    if enrichment:
-        out.append(long_bytes(len(enrichment)))
-        for name, value in enrichment.items():
-            out += (_repeated(name), _repeated(value))
-    out.append(_NO_MAP)
-    return b"".join(out)
+    told = _told(customer_id, assignment_version), _facts(tuple(enrichment.items()))
+    return b"".join((_HEADER, raw[HEADER_BYTES:], *told))
+
+
+@lru_cache(maxsize=4096)
+def _told(customer_id: str, assignment_version: int) -> bytes:
+    return _text(customer_id) + long_bytes(assignment_version)
+
+
+# What follows from events alone are a few names, and values of 100 characters that come again.
+@lru_cache(maxsize=1024)
+def _facts(facts: tuple[tuple[str, str], ...]) -> bytes:
+    if not facts:
+        return _NO_MAP
+    texts = map(_text, chain.from_iterable(facts))
+    return b"".join((long_bytes(len(facts)), *texts, _NO_MAP))
 
 
 def _text(text: str) -> bytes:
     data = text.encode()
     return long_bytes(len(data)) + data
-
-
-# What follows from an event alone are a few names, and values of 100 characters that come again.
-_repeated: Final = lru_cache(maxsize=4096)(_text)
