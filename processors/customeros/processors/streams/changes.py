@@ -7,6 +7,7 @@ import msgspec
 from customeros.processors.profile.bounds import CONTRIBUTION_BYTES, fitted
 from customeros.processors.profile.model import Change, Contribution, encode_change
 from customeros.processors.streams.identifier import Known, contribution_of
+from customeros.processors.streams.written import PROFILE_BYTES
 from customeros.runtime.stream import Output
 from customeros.schemas.identifier import IdentifierKey, customer_id
 from customeros.schemas.identity import Assignment
@@ -73,6 +74,10 @@ def _change(
     moved_to: str | None = None,
 ) -> Output:
     customer = left or known.customer_id
+    written = contribution
+    if contribution is not None:
+        raw = PROFILE_BYTES.told(contribution.profile)
+        written = msgspec.structs.replace(contribution, profile=raw)
     change = Change(
         workspace,
         customer,
@@ -80,7 +85,7 @@ def _change(
         known.epoch,
         known.assignment_version,
         known.sequence,
-        contribution,
+        written,
         moved_to,
         known.limit,
     )

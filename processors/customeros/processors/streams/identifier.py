@@ -15,8 +15,10 @@ from customeros.processors.profile.model import (
     Contribution,
     First,
     Profile,
+    canonical_bytes,
 )
-from customeros.runtime.stream import struct_table
+from customeros.processors.streams.written import PROFILE_BYTES
+from customeros.runtime.stream import Table
 from customeros.schemas.identity import Endpoint
 
 
@@ -67,8 +69,14 @@ class Known(msgspec.Struct, frozen=True, array_like=True, gc=False):
     limit: int = -1
 
 
+def _encode(known: Known) -> bytes:
+    return canonical_bytes(
+        msgspec.structs.replace(known, profile=PROFILE_BYTES.kept(known.profile))
+    )
+
+
 # By `workspace/key`, as on the topics.
-IDENTIFIERS: Final = struct_table("identifier", Known)
+IDENTIFIERS: Final = Table("identifier", _encode, msgspec.msgpack.Decoder(Known).decode)
 
 
 class Crowd(msgspec.Struct, frozen=True, array_like=True, gc=False):
