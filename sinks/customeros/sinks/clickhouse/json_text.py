@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import lru_cache
+from typing import Any, Final
 
 import msgspec
+
+# What it takes to make a decoder is more than what it takes to decode a name.
+_TEXT: Final = msgspec.json.Decoder(str)
 
 
 def json_object(members: Iterable[tuple[str, str]]) -> str:
@@ -20,7 +24,7 @@ def json_object(members: Iterable[tuple[str, str]]) -> str:
     for name, text in members:
         for path, leaf in _leaves(name, text):
             leaves.setdefault(path, leaf)
-    return "{" + ",".join(f"{json.dumps(path)}:{leaf}" for path, leaf in leaves.items()) + "}"
+    return "{" + ",".join([f"{_quoted(path)}:{leaf}" for path, leaf in leaves.items()]) + "}"
 
 
 def plain(text: str) -> str:
@@ -28,9 +32,14 @@ def plain(text: str) -> str:
     if not text.startswith('"'):
         return text
     try:
-        return msgspec.json.decode(text, type=str)
+        return _TEXT.decode(text)
     except (msgspec.DecodeError, UnicodeError):
         return text
+
+
+@lru_cache(4096)  # of traits, whose names are few
+def _quoted(name: str) -> str:
+    return json.dumps(name)
 
 
 def _leaves(name: str, text: str) -> Iterator[tuple[str, str]]:

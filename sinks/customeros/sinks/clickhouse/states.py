@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from customeros.schemas.account import AccountState, AccountStatus
 from customeros.schemas.codec import ACCOUNT_STATE, CUSTOMER_STATE, HEADER_BYTES
 from customeros.schemas.compiled import read_long
-from customeros.schemas.customer import CurrencyTotals, CustomerState, Metrics, Trait
+from customeros.schemas.customer import CustomerState, Metrics, Trait
 from customeros.sinks.clickhouse.json_text import json_object, plain
 from customeros.sinks.clickhouse.record import Record, Row, name_in
 from customeros.sinks.clickhouse.tables import ACCOUNTS, CUSTOMERS, IDENTIFIERS, Table
@@ -174,7 +174,7 @@ def _deleted_customer_row(record: Record) -> Row:
 
 def _counts(metrics: Metrics) -> Row:
     """Counts, then what was spent, placed, refunded and cancelled by currency."""
-    money = metrics.money
+    money = metrics.money.items()
     return (
         metrics.events,
         metrics.orders,
@@ -183,10 +183,10 @@ def _counts(metrics: Metrics) -> Row:
         metrics.items,
         metrics.messages_in,
         metrics.messages_out,
-        _by_currency(money, lambda sums: sums.placed - sums.refunded - sums.cancelled),
-        _by_currency(money, lambda sums: sums.placed),
-        _by_currency(money, lambda sums: sums.refunded),
-        _by_currency(money, lambda sums: sums.cancelled),
+        [(of, sums.placed - sums.refunded - sums.cancelled) for of, sums in money],
+        [(of, sums.placed) for of, sums in money],
+        [(of, sums.refunded) for of, sums in money],
+        [(of, sums.cancelled) for of, sums in money],
     )
 
 
@@ -203,24 +203,21 @@ def _metrics(metrics: Metrics) -> str:
 
 def _newest_identifier(state: CustomerState, kind: str) -> str:
     found = [known for known in state.identifiers if known.type == kind and known.value]
-    newest = max(found, key=lambda known: (known.last_seen_at, known.value or ""), default=None)
-    return (newest and newest.value) or ""
+    if len(found) > 1:
+        found.sort(key=lambda known: (known.last_seen_at, known.value or ""))
+    return (found[-1].value or "") if found else ""
 
 
 def _name(traits: Mapping[str, Trait]) -> str:
+    if name := _trait(traits, "name"):
+        return name
     parts = (
         _trait(traits, "first_name") or _trait(traits, "firstName"),
         _trait(traits, "last_name") or _trait(traits, "lastName"),
     )
-    return _trait(traits, "name") or " ".join(part for part in parts if part)
+    return " ".join(part for part in parts if part)
 
 
 def _trait(traits: Mapping[str, Trait], name: str) -> str:
     found = traits.get(name)
     return plain(found.value) if found and found.value.startswith('"') else ""
-
-
-def _by_currency(
-    money: Mapping[str, CurrencyTotals], amount: Callable[[CurrencyTotals], int]
-) -> list[tuple[str, int]]:
-    return [(currency, amount(sums)) for currency, sums in money.items()]
