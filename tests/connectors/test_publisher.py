@@ -15,7 +15,6 @@ from customeros.connectors.room import Allowance, Overloaded
 from customeros.runtime.settings import LOOPBACK
 from support.collecting import kafka_settings
 from support.ports import free_port
-from support.waiting import until
 
 
 def test_an_allowance_is_never_exceeded() -> None:
@@ -31,20 +30,23 @@ def test_an_allowance_is_never_exceeded() -> None:
     assert allowance.taken == 9
 
 
-def test_a_publisher_that_cannot_poll_ends_its_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_publisher_that_looks_for_no_broker_any_more_ends_its_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Nobody would ever be acknowledged again; the supervisor starts it anew."""
     signals: list[int] = []
     monkeypatch.setattr(os, "kill", lambda _pid, number: signals.append(number))
     publisher = KafkaPublisher(kafka_settings(f"{LOOPBACK}:{free_port()}", ""), Allowance(10))
 
-    def broken() -> None:
+    async def broken() -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(publisher, "_poll_and_probe", broken)
+    monkeypatch.setattr(publisher, "_found", broken)
 
     async def scenario() -> None:
         await publisher.start()
-        until(lambda: signals)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
         assert not publisher.ready
         await publisher.close()
 

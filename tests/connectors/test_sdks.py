@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from segment.analytics.client import Client
 
-from customeros.connectors.publisher import Record
+from customeros.connectors.outbox import Record
 from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import LOOPBACK, Settings
 from customeros.runtime.topics import ensure_topics

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from customeros.connectors.publisher import Record
+from customeros.connectors.outbox import Record
 from customeros.connectors.room import Overloaded
 from customeros.connectors.tracking import Rejected, TrackingClient
 from customeros.runtime.errors import Unavailable

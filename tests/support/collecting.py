@@ -17,7 +17,8 @@ import uvicorn
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, TopicPartition
 
 from customeros.connectors.collector import Collector, build_collector
-from customeros.connectors.publisher import Publisher, Record
+from customeros.connectors.outbox import Record
+from customeros.connectors.publisher import Publisher
 from customeros.connectors.room import Allowance
 from customeros.connectors.segment.body import read_batch, read_call
 from customeros.connectors.segment.calls import Envelope, Interpreter, Outcome

@@ -129,9 +129,10 @@ class Interpreter:
         elif traits:
             own_traits = {**own_traits, **traits}
         if kind in ("page", "screen"):
-            for field, value in (("name", call.name), ("category", call.category)):
-                if value is not None and field not in properties:
-                    properties = {**properties, field: value}
+            if call.name is not None:
+                properties.setdefault("name", call.name)
+            if call.category is not None:
+                properties.setdefault("category", call.category)
 
         people = self._identities.of(
             candidates(

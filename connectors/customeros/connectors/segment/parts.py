@@ -117,8 +117,10 @@ def first(values: Mapping[str, Any], *names: str) -> Any:
 
 def reference(value: object) -> str | None:
     """An id of somebody else's: a text or a number, not empty and not over-long."""
+    if value is None:
+        return None
     if not isinstance(value, str):
-        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
             return None
         value = str(value)
     text = value.strip()

@@ -47,9 +47,11 @@ def reckon(*, received_at: int, timestamp: object, original: object, sent_at: ob
 
 def read_time(value: object) -> int | None:
     """ISO 8601 (without offset: UTC), or seconds or milliseconds since 1970; None: unreadable."""
+    if value is None:
+        return None
     if isinstance(value, str):
         return _read_iso(value) if len(value) <= _LONGEST_TEXT else None
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+    if isinstance(value, bool) or not isinstance(value, (int, Decimal)):
         return None
     number = Decimal(value)
     return _bounded(int(number * 1000 if abs(number) < _SECONDS_BELOW else number))
