@@ -143,7 +143,13 @@ def _text_bytes(text: str) -> bytes:
     return long_bytes(len(data)) + data
 
 
+# By the first byte: the long that it is alone; the bytes of a text whose size it is, itself too.
+_SMALL: Final = [None if byte > 127 else (byte >> 1) ^ -(byte & 1) for byte in range(256)]
+_STEP: Final = [0 if size is None or size < 0 else 1 + size for size in _SMALL]
+
 _NAMES: Final[Mapping[str, Any]] = {
+    "SMALL": _SMALL,
+    "STEP": _STEP,
     "LONG": _Longs((n, long_bytes(n)) for n in range(_TABLE)),
     "text_bytes": _text_bytes,
     "word_bytes": lru_cache(maxsize=_WORDS)(_text_bytes),
@@ -265,11 +271,10 @@ class _Generator:
             case "bytes":
                 self._read_sized(target, "")
             case "long":
-                self.line(f"{target} = data[at]")
-                with self._block(f"if {target} > 127:"):
+                with self._block(f"if ({target} := SMALL[data[at]]) is None:"):
                     self.line(f"{target}, at = read_long(data, at)")
                 with self._block("else:"):
-                    self.line(f"at += 1; {target} = ({target} >> 1) ^ -({target} & 1)")
+                    self.line("at += 1")
             case "boolean":
                 self.line(f"{target} = {self._constant({0: False, 1: True})}[data[at]]; at += 1")
             case other:
@@ -342,12 +347,11 @@ class _Generator:
 
     def _read_sized(self, target: str, decode: str) -> None:
         """A slice beyond the end is short; the next read, or the caller at the end, sees it."""
-        self.line("size = data[at]")
-        with self._block("if size & 129:"):
-            self.line("size, at = read_size(data, at)")
+        with self._block("if step := STEP[data[at]]:"):
+            self.line(f"{target} = data[at + 1 : (at := at + step)]{decode}")
         with self._block("else:"):
-            self.line("at += 1; size >>= 1")
-        self.line(f"end = at + size; {target} = data[at:end]{decode}; at = end")
+            self.line("size, at = read_size(data, at)")
+            self.line(f"{target} = data[at : (at := at + size)]{decode}")
 
     @contextmanager
     def _writing_blocks(self, value: str) -> Iterator[tuple[str, str]]:
