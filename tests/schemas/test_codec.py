@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from customeros.schemas import codec
+from customeros.schemas.account import AccountState
 from customeros.schemas.codec import HEADER_BYTES, AvroCodec, Undecodable, parsed
 from customeros.schemas.compiled import compile_codec, long_bytes, read_long
-from customeros.schemas.customer import CustomerState
+from customeros.schemas.customer import CustomerState, KnownIdentifier
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, Order, ResolvedEvent
 from customeros.schemas.identity import Assignment, Evidence, IdentityChange, IdentityLink
@@ -27,6 +28,7 @@ CODECS: list[tuple[AvroCodec[Any], type[msgspec.Struct]]] = [
     (codec.EVENT, Event),
     (codec.RESOLVED_EVENT, ResolvedEvent),
     (codec.CUSTOMER_STATE, CustomerState),
+    (codec.ACCOUNT_STATE, AccountState),
     (codec.EVIDENCE, Evidence),
     (codec.ASSIGNMENT, Assignment),
     (codec.IDENTITY_LINK, IdentityLink),
@@ -34,6 +36,19 @@ CODECS: list[tuple[AvroCodec[Any], type[msgspec.Struct]]] = [
     (codec.DEAD_LETTER, DeadLetter),
 ]
 ANY = pytest.mark.parametrize(("avro", "struct"), CODECS, ids=[c.name for c, _ in CODECS])
+PLAIN = {avro.name: avro.plain(lambda ms: ms) for avro, _ in CODECS}
+TOLD = codec.CUSTOMER_STATE.plain(str, times=("sets",), unread=("KnownIdentifier.since",))
+
+
+class First(msgspec.Struct):
+    """What a state begins with."""
+
+    workspace: str
+    customer_id: str
+    version: int
+
+
+read_first = codec.CUSTOMER_STATE.head(First)
 AN_ASSIGNMENT = Assignment(
     workspace="w", key="k", type="email", customer_id="c", version=7, epoch=0, cause="e"
 )
@@ -127,6 +142,53 @@ def test_fields_that_a_reader_does_not_need_have_their_defaults(data: st.DataObj
     assert nameless.decode(codec.RESOLVED_EVENT.encode(event)) == replace(
         event, event=rest, enrichment={}
     )
+
+
+@ANY
+@given(data=st.data())
+def test_what_is_passed_on_is_what_would_be_decoded(
+    avro: AvroCodec[Any], struct: type[msgspec.Struct], data: st.DataObject
+) -> None:
+    """All fields, times as they are told; what does not fit is as undecodable."""
+    value = data.draw(a_value_of(struct))
+    written = avro.encode(value)
+    plain = PLAIN[avro.name]
+
+    assert msgspec.to_builtins(plain(written)) == msgspec.to_builtins(value)
+    for wrong in (written[: data.draw(st.integers(0, len(written) - 1))], written + b"\x00"):
+        with pytest.raises(Undecodable):
+            plain(wrong)
+
+
+@given(data=st.data())
+def test_times_are_told_and_fields_left_out_where_it_is_said(data: st.DataObject) -> None:
+    state = data.draw(a_value_of(CustomerState))
+
+    found = msgspec.to_builtins(TOLD(codec.CUSTOMER_STATE.encode(state)))
+
+    assert found["sets"] == {
+        name: {member: str(at) for member, at in members.items()}
+        for name, members in state.sets.items()
+    }
+    assert found["version"] == state.version
+    assert [set(one) for one in found["identifiers"]] == [
+        set(KnownIdentifier.__struct_fields__) - {"since"} for _ in state.identifiers
+    ]
+    assert [one["since"] for one in found["accounts"].values()] == [
+        str(one.since) for one in state.accounts.values()
+    ]
+
+
+@given(data=st.data())
+def test_the_first_fields_are_read_alone(data: st.DataObject) -> None:
+    state = data.draw(a_value_of(CustomerState))
+    written = codec.CUSTOMER_STATE.encode(state)
+    first = First(state.workspace, state.customer_id, state.version)
+
+    assert read_first(written) == first
+    for end in range(HEADER_BYTES + 2 + len(state.workspace.encode())):
+        with pytest.raises(Undecodable):
+            read_first(written[:end])
 
 
 @pytest.mark.parametrize("size", [2**62, 2**40, -(2**63), -1])

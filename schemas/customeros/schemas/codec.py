@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -19,13 +19,14 @@ import fastavro
 import msgspec
 
 from customeros.schemas.account import AccountState
-from customeros.schemas.compiled import compile_codec
+from customeros.schemas.compiled import compile_codec, compile_plain
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, ResolvedEvent
 from customeros.schemas.identity import Assignment, Evidence, IdentityChange, IdentityLink
 
 T = TypeVar("T", bound=msgspec.Struct)
+H = TypeVar("H", bound=msgspec.Struct)
 
 MAGIC: Final = b"\x00"
 HEADER_BYTES: Final = 5
@@ -102,6 +103,24 @@ class AvroCodec(Generic[T]):
             raise Undecodable(f"not a {self.name}: {type(error).__name__}") from error
         raise Undecodable(f"no {self.name} in the registry's wire format")
 
+    def head(self, struct: type[H]) -> Callable[[bytes], H]:
+        """A decoder of the first fields alone, those of *struct*; it raises as `decode`."""
+        count = len(struct.__struct_fields__)
+        definition = {**self.newest.definition, "fields": self.newest.definition["fields"][:count]}
+        return self._decoder(compile_codec(definition, struct).read, whole=False)
+
+    def plain(
+        self,
+        time: Callable[[int], Any],
+        *,
+        times: Collection[str] = (),
+        unread: Collection[str] = (),
+    ) -> Callable[[bytes], Any]:
+        """A decoder for those who pass it on as JSON, see `compile_plain`; raises as `decode`."""
+        newest = self.newest.definition
+        read = compile_plain(newest, self._struct, time=time, times=times, unread=unread)
+        return self._decoder(read, whole=True)
+
     def without(self, *fields: str) -> AvroCodec[T]:
         """The same for a reader who does not need *fields*: they have their defaults."""
         reader = copy.copy(self)
@@ -118,6 +137,24 @@ class AvroCodec(Generic[T]):
         if not data.startswith(self._header):
             data = self.encode(self.decode(data))
         return data[HEADER_BYTES:]
+
+    def _decoder(
+        self, read: Callable[[bytes, int], tuple[Any, int]], *, whole: bool
+    ) -> Callable[[bytes], Any]:
+        """What *read* makes of a record of any version; *whole*: it reads to the end."""
+
+        def decode(data: bytes) -> Any:
+            if not data.startswith(self._header):
+                data = self.encode(self.decode(data))
+            try:
+                value, end = read(data, HEADER_BYTES)
+                if (whole and end != len(data)) or end > len(data):
+                    raise EOFError
+            except _MISFITS as error:
+                raise Undecodable(f"not a {self.name}: {type(error).__name__}") from error
+            return value
+
+        return decode
 
     def _upgraded(self, data: bytes, writer: dict[str, Any]) -> T:
         """Of an older version, by Avro's rules of schema resolution; slow, and rare."""

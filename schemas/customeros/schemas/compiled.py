@@ -23,6 +23,7 @@ _LONG_BITS: Final = 64
 _LONG_BYTES: Final = 10
 _CONTINUED: Final = 0x808080808080
 _SIX_BYTES: Final = 0x008080808080
+_TIME_BYTES: Final = 6
 # Most lengths and counts are below this; one look-up instead of arithmetic.
 _TABLE: Final = 4096
 # A state is written and read again and again with the times and words that it had before.
@@ -54,7 +55,8 @@ def compile_codec(
     The writer and the reader of *struct* by the record schema *definition*.
 
     Args:
-        unread: fields, at any depth, that the reader passes over; they get their defaults.
+        unread: fields, at any depth or `Record.field`, that the reader passes over; they get
+            their defaults.
 
     Raises:
         TypeError: schema and struct differ, or the schema has what no released one has.
@@ -64,6 +66,33 @@ def compile_codec(
     reader.read(definition, struct, "value")
     reader.line("return value, at")
     return Compiled(writer.function(), reader.function())
+
+
+def compile_plain(
+    definition: Mapping[str, Any],
+    struct: type[msgspec.Struct],
+    *,
+    time: Callable[[int], Any],
+    times: Collection[str] = (),
+    unread: Collection[str] = (),
+) -> Callable[[bytes, int], tuple[Any, int]]:
+    """
+    A reader of *struct* for those who pass it on as JSON: a time is what *time* says.
+
+    It makes structs of its own, which can be changed and take a third of the time to make.
+
+    Args:
+        time: of ms since the epoch.
+        times: fields whose longs are times, though the schema does not say so.
+        unread: fields, at any depth or `Record.field`, that are passed over; they are missing.
+
+    Raises:
+        TypeError: as `compile_codec`.
+    """
+    reader = _PlainGenerator(time, times, unread)
+    reader.read(definition, struct, "value")
+    reader.line("return value, at")
+    return reader.function()
 
 
 def long_bytes(number: int) -> bytes:
@@ -237,15 +266,7 @@ class _Generator:
             case [_, _] as branches:
                 self._read_optional(branches, _present(kind), target)
             case {"type": "record"} as record:
-                parts = []
-                for field, field_kind in _fields(record, kind):
-                    if field["name"] in self._unread:
-                        self.skip(field["type"])
-                        continue
-                    part = self._local(field["name"])
-                    self.read(field["type"], field_kind, part)
-                    parts.append(f"{field['name']}={part}")
-                self.line(f"{target} = {self._constant(kind)}({', '.join(parts)})")
+                self._read_record(record, kind, target)
             case {"type": "enum", "symbols": symbols}:
                 # Fewer than 64 symbols, so the index is one byte.
                 coded = {long_bytes(n)[0]: s for n, s in enumerate(_symbols(symbols, kind))}
@@ -322,6 +343,24 @@ class _Generator:
         with self._block("else:"):
             self._pieces.append(repr(long_bytes(1 - absent)))
             self.write(branches[1 - absent], kind, name, recurs=recurs)
+
+    def _read_record(self, record: Mapping[str, Any], kind: Any, target: str) -> None:
+        parts = [f"{name}={part}" for name, part in self._read_fields(record, kind)]
+        self.line(f"{target} = {self._constant(kind)}({', '.join(parts)})")
+
+    def _read_fields(self, record: Mapping[str, Any], kind: Any) -> Iterator[tuple[str, str]]:
+        """Each field that is read, and the variable it is in."""
+        for field, field_kind in _fields(record, kind):
+            name = field["name"]
+            if name in self._unread or f"{record['name']}.{name}" in self._unread:
+                self.skip(field["type"])
+                continue
+            part = self._local(name)
+            self._read_field(field, field_kind, part)
+            yield name, part
+
+    def _read_field(self, field: Mapping[str, Any], kind: Any, target: str) -> None:
+        self.read(field["type"], kind, target)
 
     def _read_optional(self, branches: list[Any], kind: Any, target: str) -> None:
         absent = branches.index("null")
@@ -404,6 +443,53 @@ class _Generator:
             elif "logicalType" in schema:
                 return schema["type"]
         return schema
+
+
+class _PlainGenerator(_Generator):
+    """Source text of a function that reads what is passed on."""
+
+    def __init__(
+        self, time: Callable[[int], Any], times: Collection[str], unread: Collection[str]
+    ) -> None:
+        super().__init__("data, at", unread)
+        self._times = times
+        self._within_times = False
+        self._names |= {"time": time, "time_in": _time_reader(time)}
+
+    def read(self, schema: Any, kind: Any, target: str) -> None:
+        said = isinstance(schema, dict) and schema.get("logicalType") == "timestamp-millis"
+        if not said and not (self._within_times and schema == "long"):
+            super().read(schema, kind, target)
+            return
+        self.line(f"{target} = time_in(data[at : at + {_TIME_BYTES}])")
+        with self._block(f"if {target} is None:"):
+            self.line(f"{target}, at = read_long(data, at); {target} = time({target})")
+        with self._block("else:"):
+            self.line(f"at += {_TIME_BYTES}")
+
+    def _read_field(self, field: Mapping[str, Any], kind: Any, target: str) -> None:
+        self._within_times = field["name"] in self._times
+        super()._read_field(field, kind, target)
+        self._within_times = False
+
+    def _read_record(self, record: Mapping[str, Any], kind: Any, target: str) -> None:
+        names, parts = zip(*self._read_fields(record, kind), strict=True)
+        made = self._constant(msgspec.defstruct(record["name"], names, gc=False))
+        self.line(f"{target} = {made}({', '.join(parts)})")
+
+
+def _time_reader(time: Callable[[int], Any]) -> Callable[[bytes], Any]:
+    """What *time* says of the long that six bytes are; None: they are none."""
+
+    @lru_cache(maxsize=_LARGE)
+    def time_in(data: bytes) -> Any:
+        try:
+            number, end = read_long(data, 0)
+        except (IndexError, ValueError):
+            return None
+        return time(number) if end == _TIME_BYTES else None
+
+    return time_in
 
 
 def _fields(record: Mapping[str, Any], struct: Any) -> list[tuple[Mapping[str, Any], Any]]:
