@@ -60,6 +60,8 @@ _ALL_ZERO = re.compile(r"^[0\-.:]+$")
 _ROLE_MAILBOX = re.compile(
     r"^(no-?reply|do-?not-?reply|postmaster|mailer-daemon|abuse|hostmaster|webmaster)@"
 )
+# Control characters, and halves of pairs that UTF-8 cannot hold.
+_UNWRITABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
 _EMAIL = re.compile(r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+$")
 _TYPE = re.compile(r"^[a-z][a-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,64})?$")
 
@@ -208,9 +210,7 @@ def _text(value: object) -> str | None:
     if not isinstance(value, str):
         return None
     text = value.strip()
-    if not text or any(ord(c) < 32 or 0xD800 <= ord(c) <= 0xDFFF for c in text):
-        return None
-    return text
+    return None if not text or _UNWRITABLE.search(text) else text
 
 
 def _exact(value: str, rules: IdentifierRules) -> str | None:
