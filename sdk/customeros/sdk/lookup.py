@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
 
 from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, Status
@@ -29,17 +31,28 @@ def values_of(copy: Copy, workspace: str) -> Iterator[bytes]:
 
 
 class Found(NamedTuple):
-    """The state that answers; `merged_from` is the id that was asked for when it is another."""
+    """
+    The record that answers, and what its customer has become.
 
-    state: CustomerState
+    Args:
+        merged_from: the id that was asked for when it is another.
+    """
+
+    record: bytes
+    status: Status
     merged_from: str | None = None
+
+    @property
+    def state(self) -> CustomerState:
+        """What the record says, decoded each time; raises Undecodable."""
+        return CUSTOMER_STATE.decode(self.record)
 
 
 class Customers:
     """
     Look-ups over copies of `customer-state` and `identity.assignments`.
 
-    A record that cannot be decoded raises `Undecodable`.
+    Of a record only the first fields are read; where these cannot be, that raises `Undecodable`.
     """
 
     def __init__(self, states: Copy, assignments: Copy) -> None:
@@ -52,11 +65,11 @@ class Customers:
 
         Where the survivor has not arrived yet, the merged state itself: ask again.
         """
-        state = self._state(workspace, asked)
-        if state is None:
+        held = self._held(workspace, asked)
+        if held is None:
             return None
-        survivor = self._survivor(state)
-        return Found(state) if survivor is None else Found(survivor, merged_from=asked)
+        survivor = self._survivor(held)
+        return held.found() if survivor is None else survivor.found(merged_from=asked)
 
     def by_key(self, workspace: str, key: IdentifierKey) -> Found | None:
         """
@@ -65,26 +78,59 @@ class Customers:
         Without an assignment it stands alone, as its own customer. While an assignment is ahead
         of the state it leads to, the customer it came from answers.
         """
-        raw = self._assignments.get(topic_key(workspace, key))
-        own = customer_id(workspace, key)
-        candidates = [own] if raw is None else [ASSIGNMENT.decode(raw).customer_id, own]
-        states = [s for s in (self._state(workspace, c) for c in candidates) if s is not None]
-        settled = (s if s.status is not Status.MERGED else self._survivor(s) for s in states)
-        answer = next((s for s in settled if s is not None), states[0] if states else None)
-        return None if answer is None else Found(answer)
+        merging = None
+        for candidate in self._candidates(workspace, key):
+            held = self._held(workspace, candidate)
+            settled = held and (self._survivor(held) if held.merged else held)
+            if settled is not None:
+                return settled.found()
+            merging = merging or held
+        return None if merging is None else merging.found()
 
     def active(self, workspace: str) -> Iterator[CustomerState]:
         """Everybody of this moment who is neither merged nor erased, in no order."""
         states = map(CUSTOMER_STATE.decode, values_of(self._states, workspace))
         return (state for state in states if state.status is Status.ACTIVE)
 
-    def _state(self, workspace: str, asked: str) -> CustomerState | None:
-        raw = self._states.get(topic_key(workspace, asked))
-        return None if raw is None else CUSTOMER_STATE.decode(raw)
+    def _candidates(self, workspace: str, key: IdentifierKey) -> Iterator[str]:
+        """Whom the identifier may belong to, the likeliest first."""
+        raw = self._assignments.get(topic_key(workspace, key))
+        if raw is not None:
+            yield ASSIGNMENT.decode(raw).customer_id
+        yield customer_id(workspace, key)
 
-    def _survivor(self, state: CustomerState) -> CustomerState | None:
+    def _held(self, workspace: str, asked: str) -> _Held | None:
+        record = self._states.get(topic_key(workspace, asked))
+        return None if record is None else _Held(record, _read_head(record))
+
+    def _survivor(self, held: _Held) -> _Held | None:
         """The state that `merged_into` names, if it is there and was not merged itself."""
-        if state.status is not Status.MERGED or state.merged_into is None:
+        if not held.merged or held.head.merged_into is None:
             return None
-        survivor = self._state(state.workspace, state.merged_into)
-        return survivor if survivor and survivor.status is not Status.MERGED else None
+        survivor = self._held(held.head.workspace, held.head.merged_into)
+        return survivor if survivor and not survivor.merged else None
+
+
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The first fields of a `CustomerState`: enough to say who answers."""
+
+    workspace: str
+    customer_id: str
+    version: int
+    status: Status
+    merged_into: str | None
+
+
+_read_head: Final = CUSTOMER_STATE.head(_Head)
+
+
+class _Held(NamedTuple):
+    record: bytes
+    head: _Head
+
+    @property
+    def merged(self) -> bool:
+        return self.head.status is Status.MERGED
+
+    def found(self, *, merged_from: str | None = None) -> Found:
+        return Found(self.record, self.head.status, merged_from)
