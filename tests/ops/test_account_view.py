@@ -11,13 +11,16 @@ from rich.console import Console
 
 from customeros.ops.account_view import account_view
 from customeros.schemas.account import AccountState
+from customeros.schemas.codec import ACCOUNT_STATE
 from customeros.serving.render import account
 from support import samples
+
+TODAY = date(2026, 1, 2)
 
 
 def _shown(state: AccountState, *, columns: int) -> str:
     screen = io.StringIO()
-    view = account_view(account(state, today=date(2026, 1, 2)))
+    view = account_view(msgspec.to_builtins(account(ACCOUNT_STATE.encode(state), today=TODAY)))
     Console(file=screen, width=columns).print(view)
     return screen.getvalue()
 

@@ -8,17 +8,24 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
 from customeros.ops.customer_view import customer_view
 from customeros.ops.state_tables import amount_text
-from customeros.schemas.customer import Trait
+from customeros.schemas.codec import CUSTOMER_STATE
+from customeros.schemas.customer import CustomerState, Trait
 from customeros.serving.render import customer
 from support import samples
 from support.customers import a_state
 
 _HERE = Path(__file__).parent
+
+
+def told(state: CustomerState, today: date) -> Any:
+    """What the API answers, as its client reads it."""
+    return msgspec.to_builtins(customer(CUSTOMER_STATE.encode(state), today=today))
 
 
 def _shown(found: Any, *, columns: int) -> str:
@@ -36,7 +43,7 @@ def test_the_view_is_the_golden_one_at_80_columns() -> None:
 
 @pytest.mark.parametrize("columns", [40, 80, 200])
 def test_what_the_api_answers_can_be_shown_at_any_width(columns: int) -> None:
-    found = customer(samples.STATE, today=date(2026, 1, 2))
+    found = told(samples.STATE, today=date(2026, 1, 2))
     shown = _shown(found, columns=columns)
 
     assert max(map(len, shown.splitlines())) <= columns
@@ -46,7 +53,7 @@ def test_what_the_api_answers_can_be_shown_at_any_width(columns: int) -> None:
 
 
 def test_a_customer_of_whom_nothing_is_known_has_a_view() -> None:
-    bare = customer(a_state("c1"), today=date(2026, 1, 2))
+    bare = told(a_state("c1"), today=date(2026, 1, 2))
 
     assert "somebody" in _shown(bare, columns=80)
 
@@ -65,7 +72,7 @@ def test_a_customer_is_called_by_what_is_known_whole(known: dict[str, str], titl
         name: Trait(value=json.dumps(value), source="demo", event_id="e", occurred_at=0)
         for name, value in known.items()
     }
-    found = customer(a_state("c1", traits=traits), today=date(2026, 1, 2))
+    found = told(a_state("c1", traits=traits), today=date(2026, 1, 2))
 
     assert f" {title} " in _shown(found, columns=80).splitlines()[0]
 
@@ -75,7 +82,7 @@ def test_what_people_wrote_cannot_steer_the_terminal() -> None:
     trait = Trait(
         value='"\\u001b[2J[red]Ada[/nothing]"', source="demo", event_id="e", occurred_at=0
     )
-    found = customer(a_state("c1", traits={"name": trait}), today=date(2026, 1, 2))
+    found = told(a_state("c1", traits={"name": trait}), today=date(2026, 1, 2))
     shown = _shown(found, columns=80)
 
     assert r"\x1b[2J[red]Ada[/nothing]" in shown

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from typing import Any
 
 import msgspec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from customeros.schemas.codec import CUSTOMER_STATE
 from customeros.schemas.customer import (
     Consent,
     CurrencyTotals,
@@ -22,8 +24,16 @@ from customeros.schemas.customer import (
 )
 from customeros.serving.render import customer, json_value, time_text
 from support.customers import NOON, a_state
+from support.structs import a_value_of
 
 TODAY = date(2026, 1, 7)
+
+
+def answered(state: CustomerState, today: date) -> dict[str, Any]:
+    """What who asks for *state* reads."""
+    answer = msgspec.json.encode(customer(CUSTOMER_STATE.encode(state), today=today))
+    found: dict[str, Any] = msgspec.json.decode(answer)
+    return found
 
 
 @given(st.integers(0, 253_402_300_799_999))
@@ -50,10 +60,10 @@ def test_a_text_that_is_no_json_stands_for_itself() -> None:
 
 def test_every_field_of_a_state_is_told() -> None:
     """A field that is added to the state must be added to its form."""
-    told = customer(a_state("c1", merged_into="c2"), today=TODAY)
+    told = answered(a_state("c1", merged_into="c2"), TODAY)
 
     assert set(told) == set(CustomerState.__struct_fields__)
-    filled = customer(
+    filled = answered(
         a_state(
             "c1",
             identifiers=(
@@ -92,7 +102,7 @@ def test_every_field_of_a_state_is_told() -> None:
             sets={"products": {"BK-1": NOON}},
             first_touch=Touch(occurred_at=NOON, event_id="m1", source="demo", values={"a": "b"}),
         ),
-        today=TODAY,
+        TODAY,
     )
     # `since` is a version of the identity graph's, of no use to who asks.
     assert set(filled["identifiers"][0]) == set(KnownIdentifier.__struct_fields__) - {"since"}
@@ -105,6 +115,58 @@ def test_every_field_of_a_state_is_told() -> None:
     assert set(filled["timeline"][0]) == set(TimelineEntry.__struct_fields__)
     assert set(filled["first_touch"]) == set(Touch.__struct_fields__)
     assert filled["sets"] == {"products": {"BK-1": "2026-01-01T12:00:00.000Z"}}
+
+
+@settings(max_examples=20)  # Drawing one takes longer than all that is tested here.
+@given(a_value_of(CustomerState))
+def test_a_customer_is_told_as_the_state_says(drawn: CustomerState) -> None:
+    """Every value, times in words, JSON as JSON; an amount only where there is one."""
+    state = msgspec.convert(_within_reach(msgspec.to_builtins(drawn)), CustomerState)
+    expected = _in_words(msgspec.to_builtins(state))
+    for one in expected["identifiers"]:
+        del one["since"]
+    for trait in expected["traits"].values():
+        trait["value"] = json_value(trait["value"])
+    for thing in expected["things"]:
+        if thing["amount"] is None:
+            del thing["amount"], thing["currency"]
+    for members in expected["sets"].values():
+        members |= {member: time_text(at) for member, at in members.items()}
+    if state.merged_into is None:
+        del expected["merged_into"]
+
+    found = answered(state, TODAY)
+
+    assert set(found["metrics"].pop("windows")) == {"7d", "30d", "90d"}
+    assert found == expected
+
+
+def _within_reach(value: Any) -> Any:
+    """Every number so that it may be a time that people write."""
+    match value:
+        case bool():
+            return value
+        case int():
+            return abs(value) % 253_402_300_800_000
+        case dict():
+            return {name: _within_reach(part) for name, part in value.items()}
+        case list() | tuple():
+            return [_within_reach(part) for part in value]
+        case _:
+            return value
+
+
+def _in_words(value: Any, name: str = "") -> Any:
+    """Every time in words; those of an identifier's `since` are none, but are left out."""
+    match value:
+        case int() if name == "since" or name.endswith("_at"):
+            return time_text(value)
+        case dict():
+            return {name: _in_words(part, name) for name, part in value.items()}
+        case list() | tuple():
+            return [_in_words(part) for part in value]
+        case _:
+            return value
 
 
 def test_windows_end_today() -> None:
@@ -121,7 +183,7 @@ def test_windows_end_today() -> None:
     )
 
     def windows(today: date) -> dict[str, object]:
-        found: dict[str, object] = customer(state, today=today)["metrics"]["windows"]
+        found: dict[str, object] = answered(state, today)["metrics"]["windows"]
         return found
 
     week = {"events": 3, "orders": 1, "placed": {"EUR": 1995}}

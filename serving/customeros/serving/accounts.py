@@ -7,11 +7,12 @@ from datetime import date
 from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import unquote_to_bytes
 
+import msgspec
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
 
-from customeros.schemas.account import AccountState, AccountStatus
+from customeros.schemas.account import AccountStatus
 from customeros.schemas.codec import ACCOUNT_STATE
 from customeros.schemas.topics import topic_key
 from customeros.sdk.lookup import Copy
@@ -86,6 +87,18 @@ class AccountKnowledge(NamedTuple):
     today: Callable[[], date]
 
 
+class _Head(msgspec.Struct, frozen=True, kw_only=True):
+    """The first fields of an `AccountState`."""
+
+    workspace: str
+    account_id: str
+    version: int
+    status: AccountStatus
+
+
+_read_head: Final = ACCOUNT_STATE.head(_Head)
+
+
 class AccountAnswers:
     """The endpoint of the three paths."""
 
@@ -97,9 +110,9 @@ class AccountAnswers:
         self._door.authenticate(request)
         workspace = self._door.workspace(request).name
         account, listed = _asked(request.scope["raw_path"])
-        state = self._find(workspace, account)
+        record = self._find(workspace, account)
         if listed is None:
-            return answer(render.account(state, today=self._know.today()))
+            return answer(render.account(record, today=self._know.today()))
         limit = read_limit(request)
         after = request.query_params.get("after", "")
         ask = self._know.lists.members if listed == "members" else self._know.lists.subsidiaries
@@ -119,16 +132,15 @@ class AccountAnswers:
             }
         )
 
-    def _find(self, workspace: str, account: str) -> AccountState:
+    def _find(self, workspace: str, account: str) -> bytes:
         if not self._know.ready():
             raise try_again("not_ready", "the organisations are still being read; try again")
         raw = self._know.accounts.get(topic_key(workspace, account))
         if raw is None:
             raise Refused(404, "unknown_account", "no organisation is known by this")
-        state = ACCOUNT_STATE.decode(raw)
-        if state.status is AccountStatus.DELETED:
+        if _read_head(raw).status is AccountStatus.DELETED:
             raise Refused(410, "deleted", "this organisation was deleted")
-        return state
+        return raw
 
 
 def _asked(raw_path: bytes) -> tuple[str, str | None]:

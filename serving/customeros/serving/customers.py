@@ -57,7 +57,7 @@ class CustomerAnswers:
         if asked.events:
             return await self._events(request, found)
         return answer(
-            render.customer(found.state, today=self._know.today(), merged_from=found.merged_from)
+            render.customer(found.record, today=self._know.today(), merged_from=found.merged_from)
         )
 
     def authenticate(self, request: Request) -> None:
@@ -92,7 +92,7 @@ class CustomerAnswers:
             found = self._know.customers.by_id(workspace, who)
         if found is None:
             raise Refused(404, "unknown_customer", "nobody is known by this")
-        match found.state.status:
+        match found.status:
             case Status.ACTIVE:
                 return found
             case Status.ERASED:

@@ -23,6 +23,11 @@ class Kept(MutableMapping[bytes, bytes]):
             raise KeyError(key)
         return value
 
+    def get(self, key: bytes, default: Any = None) -> Any:
+        """Without an exception for every key that is not there."""
+        (value,) = self._store.get_many((key,))
+        return default if value is None else value
+
     def __setitem__(self, key: bytes, value: bytes) -> None:
         self._write({key: value})
 

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
 
-from customeros.schemas.account import AccountEntry, AccountMember, AccountState
-from customeros.schemas.customer import (
-    Consent,
-    CustomerState,
-    KnownIdentifier,
-    Membership,
-    Metrics,
-    OpenThing,
-    TimelineEntry,
-    Touch,
-    Trait,
-    window,
-)
+from customeros.schemas.codec import ACCOUNT_STATE, CUSTOMER_STATE
+from customeros.schemas.customer import window
 
 Row = Mapping[str, Any]
 
@@ -31,34 +20,33 @@ _WINDOWS: Final = (7, 30, 90)
 _decode: Final = msgspec.json.Decoder().decode
 
 
-def customer(
-    state: CustomerState, *, today: date, merged_from: str | None = None
-) -> dict[str, Any]:
+def customer(record: bytes, *, today: date, merged_from: str | None = None) -> dict[str, Any]:
     """
-    A customer's state; times are ISO 8601 in UTC with milliseconds, money is in minor units.
+    A record of `customer-state`; times are ISO 8601 in UTC with ms, money is in minor units.
 
     Args:
         today: UTC; the windows of the metrics end with it.
         merged_from: the id that was asked for, where this customer is its survivor.
+
+    Raises:
+        Undecodable: it is no such record.
     """
+    state = _read_customer(record)
     found: dict[str, Any] = {
         "customer_id": state.customer_id,
         "workspace": state.workspace,
-        "status": state.status.value,
+        "status": state.status,
         "version": state.version,
-        "identifiers": [_identifier(i) for i in state.identifiers],
-        "traits": {name: _trait(t) for name, t in state.traits.items()},
-        "consent": {purpose: _consent(c) for purpose, c in state.consent.items()},
+        "identifiers": state.identifiers,
+        "traits": _traits(state.traits),
+        "consent": state.consent,
         "metrics": _metrics(state.metrics, today),
-        "things": [_thing(t) for t in state.things],
-        "sets": {
-            name: {member: time_text(at) for member, at in members.items()}
-            for name, members in state.sets.items()
-        },
-        "accounts": {name: _membership(m) for name, m in state.accounts.items()},
-        "first_touch": _touch(state.first_touch),
-        "last_touch": _touch(state.last_touch),
-        "timeline": [_entry(e) for e in state.timeline],
+        "things": _things(state.things),
+        "sets": state.sets,
+        "accounts": state.accounts,
+        "first_touch": state.first_touch,
+        "last_touch": state.last_touch,
+        "timeline": state.timeline,
         "digest": state.digest,
     }
     if merged_from is not None:
@@ -68,24 +56,23 @@ def customer(
     return found
 
 
-def account(state: AccountState, *, today: date) -> dict[str, Any]:
-    """An organisation's state, in the form of a customer's."""
+def account(record: bytes, *, today: date) -> dict[str, Any]:
+    """A record of `account-state`, in the form of a customer's; raises as `customer`."""
+    state = _read_account(record)
     return {
         "account_id": state.account_id,
         "workspace": state.workspace,
-        "status": state.status.value,
+        "status": state.status,
         "version": state.version,
         "parent": state.parent,
         "subsidiary_count": state.subsidiary_count,
-        "subsidiaries": list(state.subsidiaries),
+        "subsidiaries": state.subsidiaries,
         "member_count": state.member_count,
-        "members": [
-            {"customer_id": member.customer_id, **_membership(member)} for member in state.members
-        ],
-        "traits": {name: _trait(t) for name, t in state.traits.items()},
+        "members": state.members,
+        "traits": _traits(state.traits),
         "metrics": _metrics(state.metrics, today),
-        "things": [_thing(t) for t in state.things],
-        "timeline": [{**_entry(e), "customer_id": e.customer_id} for e in state.timeline],
+        "things": _things(state.things),
+        "timeline": state.timeline,
         "digest": state.digest,
     }
 
@@ -149,106 +136,26 @@ def _second(seconds: int) -> str:
     return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
-def _identifier(found: KnownIdentifier) -> dict[str, Any]:
-    return {
-        "type": found.type,
-        "value": found.value,
-        "key": found.key,
-        "source": found.source,
-        "first_seen_at": time_text(found.first_seen_at),
-        "last_seen_at": time_text(found.last_seen_at),
-    }
+# As they are told, but for what the functions below say.
+_read_customer: Final = CUSTOMER_STATE.plain(
+    time_text, times=("sets",), unread=("KnownIdentifier.since",)
+)
+_read_account: Final = ACCOUNT_STATE.plain(time_text)
 
 
-def _trait(found: Trait) -> dict[str, Any]:
-    return {
-        "value": json_value(found.value),
-        "source": found.source,
-        "event_id": found.event_id,
-        "occurred_at": time_text(found.occurred_at),
-    }
+def _traits(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    for trait in found.values():
+        trait.value = json_value(trait.value)
+    return found
 
 
-def _consent(found: Consent) -> dict[str, Any]:
-    return {
-        "granted": found.granted,
-        "source": found.source,
-        "event_id": found.event_id,
-        "occurred_at": time_text(found.occurred_at),
-    }
+def _metrics(found: Any, today: date) -> dict[str, Any]:
+    windows = {f"{days}d": window(found, days, today=today) for days in _WINDOWS}
+    return msgspec.structs.asdict(found) | {"windows": windows}
 
 
-def _metrics(found: Metrics, today: date) -> dict[str, Any]:
-    return {
-        "events": found.events,
-        "by_family": found.by_family,
-        "orders": found.orders,
-        "refunds": found.refunds,
-        "cancellations": found.cancellations,
-        "items": found.items,
-        "messages_in": found.messages_in,
-        "messages_out": found.messages_out,
-        "money": {
-            currency: {"placed": t.placed, "refunded": t.refunded, "cancelled": t.cancelled}
-            for currency, t in found.money.items()
-        },
-        "first_seen_at": None if found.first_seen_at is None else time_text(found.first_seen_at),
-        "last_seen_at": None if found.last_seen_at is None else time_text(found.last_seen_at),
-        "days": found.days,
-        "order_days": {
-            day: {"orders": orders.orders, "placed": orders.placed}
-            for day, orders in found.order_days.items()
-        },
-        "uniques": found.uniques,
-        "windows": {f"{days}d": _window(found, days, today) for days in _WINDOWS},
-    }
-
-
-def _window(metrics: Metrics, days: int, today: date) -> dict[str, Any]:
-    found = window(metrics, days, today=today)
-    return {"events": found.events, "orders": found.orders, "placed": found.placed}
-
-
-def _thing(found: OpenThing) -> dict[str, Any]:
-    thing: dict[str, Any] = {
-        "kind": found.kind,
-        "ref": found.ref,
-        "state": found.state,
-        "occurred_at": time_text(found.occurred_at),
-        "event_id": found.event_id,
-    }
-    if found.amount is not None:
-        thing |= {"amount": found.amount, "currency": found.currency}
-    return thing
-
-
-def _membership(found: Membership | AccountMember) -> dict[str, Any]:
-    return {
-        "role": found.role,
-        "since": time_text(found.since),
-        "last_seen_at": time_text(found.last_seen_at),
-        "source": found.source,
-        "event_id": found.event_id,
-    }
-
-
-def _touch(found: Touch | None) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    return {
-        "occurred_at": time_text(found.occurred_at),
-        "event_id": found.event_id,
-        "source": found.source,
-        "values": found.values,
-    }
-
-
-def _entry(found: TimelineEntry | AccountEntry) -> dict[str, Any]:
-    return {
-        "occurred_at": time_text(found.occurred_at),
-        "event_id": found.event_id,
-        "source": found.source,
-        "family": found.family,
-        "name": found.name,
-        "ref": found.ref,
-    }
+def _things(found: Iterable[Any]) -> Iterable[Any]:
+    for thing in found:
+        if thing.amount is None:
+            thing.amount = thing.currency = msgspec.UNSET
+    return found
