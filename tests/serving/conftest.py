@@ -9,8 +9,8 @@ from datetime import date
 
 import pytest
 import uvicorn
-from starlette.applications import Starlette
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp
 
 from customeros.processors.identity.model import Joined
 from customeros.processors.identity.public import change_of, pair_name
@@ -107,7 +107,7 @@ def world() -> World:
 
 
 @pytest.fixture
-def app(world: World) -> Starlette:
+def app(world: World) -> ASGIApp:
     customers = Customers(world.states, world.assignments)
     return build_api(
         Knowledge(
@@ -148,7 +148,7 @@ def app(world: World) -> Starlette:
 
 
 @pytest.fixture
-def new_client(app: Starlette) -> Callable[..., TestClient]:
+def new_client(app: ASGIApp) -> Callable[..., TestClient]:
     """Clients of the application: with the right token, or with the headers that are given."""
 
     def build(**headers: str) -> TestClient:
@@ -164,7 +164,7 @@ def client(new_client: Callable[..., TestClient]) -> TestClient:
 
 
 @pytest.fixture
-def api_url(app: Starlette) -> Iterator[str]:
+def api_url(app: ASGIApp) -> Iterator[str]:
     """The application on a port of its own."""
     config = uvicorn.Config(app, log_config=None, lifespan="off", access_log=False)
     server = uvicorn.Server(config)

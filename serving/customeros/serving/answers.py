@@ -52,13 +52,14 @@ def failure(
     return answer(body, status=status, headers=headers)
 
 
-def refused(request: Request, error: Exception) -> Response:
+# The handlers of errors are coroutines, since Starlette has others run in a thread.
+async def refused(request: Request, error: Exception) -> Response:
     """The answer to a request that raised `Refused`."""
     assert isinstance(error, Refused)  # noqa: S101 - registered for this class alone
     return failure(error.status, error.code, error.message, headers=error.headers)
 
 
-def unavailable(request: Request, error: Exception) -> Response:
+async def unavailable(request: Request, error: Exception) -> Response:
     """The answer where a dependency did not answer us: try again."""
     assert isinstance(error, Unavailable)  # noqa: S101 - registered for this class alone
     return failure(

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from anyio.to_thread import run_sync
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from customeros.runtime.config import Workspace
 from customeros.schemas.customer import Status
@@ -19,7 +20,7 @@ from customeros.serving import render
 from customeros.serving.answers import Refused, answer
 from customeros.serving.events import NEWEST, Events, cursor_text, read_cursor, whose
 from customeros.serving.paging import read_limit
-from customeros.serving.reference import read_path
+from customeros.serving.reference import PREFIX, read_path
 
 
 class Knowledge(NamedTuple):
@@ -50,12 +51,27 @@ class CustomerAnswers:
         self._keys = {name: knowledge.workspace_key(name) for name in knowledge.workspaces}
 
     async def __call__(self, request: Request) -> Response:
+        found, events = self._find(request)
+        return await self._events(request, found) if events else self._tell(found)
+
+    def straight(self, request: Request) -> Response:
+        """
+        The answer to a request that `goes_straight`, without waiting for anything.
+
+        Raises:
+            Refused: as it is answered.
+        """
+        found, _ = self._find(request)
+        return self._tell(found)
+
+    def _find(self, request: Request) -> tuple[Found, bool]:
+        """Who is asked for, and whether it is their events."""
         self.authenticate(request)
         workspace = self.workspace(request)
         asked = read_path(request.scope["raw_path"], workspace.identifiers)
-        found = self.find(workspace.name, asked.who)
-        if asked.events:
-            return await self._events(request, found)
+        return self.find(workspace.name, asked.who), asked.events
+
+    def _tell(self, found: Found) -> Response:
         return answer(
             render.customer(found.record, today=self._know.today(), merged_from=found.merged_from)
         )
@@ -73,7 +89,9 @@ class CustomerAnswers:
             )
 
     def workspace(self, request: Request) -> Workspace:
-        name = request.query_params.get("workspace", self._default)
+        name = self._default
+        if request.scope["query_string"]:
+            name = request.query_params.get("workspace", name)
         workspace = self._know.workspaces.get(name)
         if workspace is None:
             raise Refused(404, "unknown_workspace", "there is no workspace of this name")
@@ -120,6 +138,14 @@ class CustomerAnswers:
                 "next": cursor_text(page[-1]) if len(rows) > limit else None,
             }
         )
+
+
+def goes_straight(scope: Scope) -> bool:
+    """Whether a request asks for one customer and nothing beside."""
+    if scope["type"] != "http" or scope["method"] != "GET":
+        return False
+    path: bytes = scope["raw_path"]
+    return path.startswith(PREFIX) and path.find(b"/", len(PREFIX)) < 0
 
 
 def try_again(code: str, message: str) -> Refused:
