@@ -11,11 +11,14 @@ from typing import Final
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from customeros.runtime.config import read_config
 from customeros.runtime.ending import EXIT_CRASHED
 from customeros.runtime.errors import Misconfigured
 from customeros.runtime.garbage import collect_rarely
+from customeros.runtime.gathering import Gathering
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
@@ -97,18 +100,7 @@ def run_api(settings: Settings) -> int:
         ReadOnlyRegistry(settings.kafka.topic_prefix, settings.build),
         health=lambda: kept_up.trouble,
     )
-    server = _Server(
-        uvicorn.Config(
-            app,
-            loop="uvloop",
-            http="httptools",
-            lifespan="off",
-            access_log=False,  # paths hold identifiers
-            log_config=None,
-            server_header=False,
-            timeout_graceful_shutdown=_DRAIN_SECONDS,
-        )
-    )
+    server = _Server(server_config(app))
     structlog.get_logger().info("api_started", port=settings.api.port)
     collect_rarely()
     try:
@@ -119,6 +111,28 @@ def run_api(settings: Settings) -> int:
         comparing.stop()
         kept_up.stop()
     return EXIT_CRASHED if kept_up.failed else 0
+
+
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """How uvicorn serves the API, but for where it listens."""
+    return uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=_Protocol,
+        lifespan="off",
+        access_log=False,  # paths hold identifiers
+        log_config=None,
+        proxy_headers=False,  # nobody asks where a request came from
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_SECONDS,
+    )
+
+
+class _Protocol(HttpToolsProtocol):
+    """Sends the head of an answer and its body at once."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(Gathering(transport, self.loop))  # type: ignore[arg-type]
 
 
 class _Server(uvicorn.Server):
