@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
@@ -80,6 +82,36 @@ def test_it_is_ready_behind_transaction_markers_and_aborted_records(
         ends = {p: asked.get_watermark_offsets(TopicPartition(topic, p))[1] for p in (0, 1)}
         asked.close()
         assert copy.positions == ends
+
+
+class _Slow(dict[bytes, bytes]):
+    """Takes long to write, until it is told to go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writing, self.go_on = threading.Event(), threading.Event()
+
+    def update(self, *values: Any, **named: Any) -> None:
+        self.writing.set()
+        self.go_on.wait(30)
+        super().update(*values, **named)
+
+
+def test_nobody_who_looks_up_waits_for_what_is_written(
+    kafka_bootstrap: str, topic: str, a_copy: Callable[..., LiveCopy]
+) -> None:
+    """The old value answers meanwhile."""
+    store = _Slow()
+    dict.update(store, [A1])
+    produce(kafka_bootstrap, topic, [A2])
+    with a_copy(store) as copy:
+        assert store.writing.wait(30)
+        with ThreadPoolExecutor(1) as asking:
+            try:
+                assert asking.submit(copy.get, A1[0]).result(10) == A1[1]
+            finally:
+                store.go_on.set()
+        until(lambda: copy.get(A1[0]) == A2[1])
 
 
 def test_changes_begin_with_what_is_there_and_go_on(
