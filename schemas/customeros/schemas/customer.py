@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
+from typing import Final
 
 import msgspec
 
@@ -101,17 +103,37 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 
 def window(metrics: Metrics, days: int, *, today: date) -> Window:
     """What *metrics* tell of *days* days (UTC), of which *today* is the last; at most 90."""
-    since = _first_day(today, days)
-    recent = [of_day for day, of_day in metrics.order_days.items() if day >= since]
+    (found,) = windows(metrics, (days,), today=today).values()
+    return found
+
+
+def windows(metrics: Metrics, lengths: Iterable[int], *, today: date) -> dict[int, Window]:
+    """Windows of several lengths that end with the same day, by length, the longest first."""
+    found = {}
+    events: Mapping[str, int] = metrics.days
+    orders: Mapping[str, OrderDay] = metrics.order_days
+    for days in sorted(lengths, reverse=True):
+        since = _first_day(today, days)
+        # What a shorter one has is in the longer one.
+        events = {day: number for day, number in events.items() if day >= since}
+        orders = {day: of_day for day, of_day in orders.items() if day >= since}
+        found[days] = _added_up(events, orders) if events or orders else _NOTHING
+    return found
+
+
+def _added_up(events: Mapping[str, int], orders: Mapping[str, OrderDay]) -> Window:
     placed: dict[str, int] = {}
-    for of_day in recent:
+    for of_day in orders.values():
         for currency, amount in of_day.placed.items():
             placed[currency] = placed.get(currency, 0) + amount
     return Window(
-        events=sum([events for day, events in metrics.days.items() if day >= since]),
-        orders=sum([of_day.orders for of_day in recent]),
+        events=sum(events.values()),
+        orders=sum([of_day.orders for of_day in orders.values()]),
         placed=dict(sorted(placed.items())),
     )
+
+
+_NOTHING: Final = Window()
 
 
 @lru_cache(maxsize=64)

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from customeros.schemas.codec import ACCOUNT_STATE, CUSTOMER_STATE
-from customeros.schemas.customer import window
+from customeros.schemas.customer import windows
 
 Row = Mapping[str, Any]
 
@@ -150,8 +150,9 @@ def _traits(found: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _metrics(found: Any, today: date) -> dict[str, Any]:
-    windows = {f"{days}d": window(found, days, today=today) for days in _WINDOWS}
-    return msgspec.structs.asdict(found) | {"windows": windows}
+    recent = windows(found, _WINDOWS, today=today)
+    told = {f"{days}d": recent[days] for days in _WINDOWS}
+    return msgspec.structs.asdict(found) | {"windows": told}
 
 
 def _things(found: Iterable[Any]) -> Iterable[Any]:
