@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
-import msgspec
-
 from customeros.schemas.codec import ASSIGNMENT, IDENTITY_LINK
 from customeros.schemas.codec import CUSTOMER_STATE as STATE
+from customeros.schemas.compiled import long_bytes
 from customeros.schemas.customer import (
     Consent,
     CurrencyTotals,
@@ -86,10 +85,10 @@ def records_of(number: int, secret: bytes) -> Iterator[Filed]:
 
 def newer(number: int, secret: bytes, version: int) -> Filed:
     """The state of customer *number*, written again as *version*."""
-    state = STATE.decode(_filled(number, secret))
-    newest = msgspec.structs.replace(state, version=version)
-    key = topic_key(WORKSPACE, state.customer_id)
-    return Filed(CUSTOMER_STATE, key, STATE.encode(newest))
+    customer = customer_id(WORKSPACE, _keys(number, secret)[0])
+    # No number comes before the version.
+    data = _filled(number, secret).replace(long_bytes(_BEGIN_MS), long_bytes(version), 1)
+    return Filed(CUSTOMER_STATE, topic_key(WORKSPACE, customer), data)
 
 
 def _filled(number: int, secret: bytes) -> bytes:
