@@ -52,6 +52,8 @@ class RocksStore:
         self.position = msgspec.msgpack.decode(found, type=Position) if found else NOWHERE
 
     def get_many(self, keys: Sequence[bytes]) -> Sequence[bytes | None]:
+        if len(keys) == 1:  # RocksDB's way to look up many takes half as long again
+            return [self._db.get(keys[0])]
         found: list[bytes | None] = self._db.get(list(keys))
         return found
 
