@@ -79,9 +79,7 @@ class AvroCodec(Generic[T]):
 
     def encode(self, value: T) -> bytes:
         """Header and Avro record of *value*."""
-        out = [self._header]
-        self._compiled.write(value, out)
-        return b"".join(out)
+        return self._header + self._compiled.write(value)
 
     def decode(self, data: bytes) -> T:
         """

@@ -2,7 +2,8 @@
 Avro of a struct as straight-line Python, generated once from its schema and its annotations.
 
 What a general codec decides for each value (which branch, which field, which type) is decided
-here for the schema. The bytes are the same as any other Avro writer's.
+here for the schema. The bytes are the same as any other Avro writer's. They are put together as
+text of one character a byte (Latin-1): most are text already, and Python is quick to join it.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
+
+from customeros.schemas.remembered import Remembered
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -24,8 +27,6 @@ _LONG_BYTES: Final = 10
 _CONTINUED: Final = 0x808080808080
 _SIX_BYTES: Final = 0x008080808080
 _TIME_BYTES: Final = 6
-# Most lengths and counts are below this; one look-up instead of arithmetic.
-_TABLE: Final = 4096
 # A state is written and read again and again with the times and words that it had before.
 _LARGE: Final = 16_384
 _WORDS: Final = 4_096
@@ -39,12 +40,12 @@ _RECURRING: Final = frozenset(
 class Compiled(NamedTuple):
     """
     Args:
-        write: appends the Avro bytes of a value to a list.
+        write: the Avro bytes of a value.
         read: the value at a position of some bytes, and the position after it; raises
             IndexError, ValueError or KeyError where the bytes do not fit.
     """
 
-    write: Callable[[Any, list[bytes]], None]
+    write: Callable[[Any], bytes]
     read: Callable[[bytes, int], tuple[Any, int]]
 
 
@@ -61,11 +62,11 @@ def compile_codec(
     Raises:
         TypeError: schema and struct differ, or the schema has what no released one has.
     """
-    writer, reader = _Generator("value, out"), _Generator("data, at", unread)
+    writer, reader = _Generator("value"), _Generator("data, at", unread)
+    writer.line("out = []")
     writer.write(definition, struct, "value")
     reader.read(definition, struct, "value")
-    reader.line("return value, at")
-    return Compiled(writer.function(), reader.function())
+    return Compiled(writer.function("''.join(out).encode('latin-1')"), reader.function("value, at"))
 
 
 def compile_plain(
@@ -91,8 +92,7 @@ def compile_plain(
     """
     reader = _PlainGenerator(time, times, unread)
     reader.read(definition, struct, "value")
-    reader.line("return value, at")
-    return reader.function()
+    return reader.function("value, at")
 
 
 def long_bytes(number: int) -> bytes:
@@ -114,7 +114,7 @@ def long_bytes(number: int) -> bytes:
 
 def read_long(data: bytes, at: int) -> tuple[int, int]:
     """The long at *at* and the position after it."""
-    time = _time(data[at : at + 6])
+    time = _TIME[data[at : at + 6]]
     if time is not None:
         return time, at + 6
     number = shift = 0
@@ -129,7 +129,6 @@ def read_long(data: bytes, at: int) -> tuple[int, int]:
     raise ValueError("a long has 64 bits")
 
 
-@lru_cache(maxsize=_LARGE)
 def _time(data: bytes) -> int | None:
     """The long that six bytes are, as `long_bytes` writes times; None: they are none."""
     six = int.from_bytes(data, "little")
@@ -138,6 +137,9 @@ def _time(data: bytes) -> int | None:
     pairs = six & 0x7F007F007F | (six & 0x7F007F007F00) >> 1
     number = pairs & 0x3FFF | pairs >> 2 & 0xFFFC000 | pairs >> 4 & 0x3FFF0000000
     return (number >> 1) ^ -(number & 1)
+
+
+_TIME: Final = Remembered(_time, most=_LARGE)
 
 
 def _read_size(data: bytes, at: int) -> tuple[int, int]:
@@ -157,19 +159,13 @@ def _read_count(data: bytes, at: int) -> tuple[int, int]:
     return abs(count), at
 
 
-class _Longs(dict[int, bytes]):
-    """The bytes of longs: the small ones are there, and those written last are remembered."""
-
-    def __missing__(self, number: int) -> bytes:
-        return _large(number)
-
-
-_large: Final = lru_cache(maxsize=_LARGE)(long_bytes)
-
-
-def _text_bytes(text: str) -> bytes:
+def _text(text: str) -> str:
     data = text.encode()
-    return long_bytes(len(data)) + data
+    return _as_text(long_bytes(len(data)) + data)
+
+
+def _as_text(data: bytes) -> str:
+    return data.decode("latin-1")
 
 
 # By the first byte: the long that it is alone; the bytes of a text whose size it is, itself too.
@@ -179,9 +175,10 @@ _STEP: Final = [0 if size is None or size < 0 else 1 + size for size in _SMALL]
 _NAMES: Final[Mapping[str, Any]] = {
     "SMALL": _SMALL,
     "STEP": _STEP,
-    "LONG": _Longs((n, long_bytes(n)) for n in range(_TABLE)),
-    "text_bytes": _text_bytes,
-    "word_bytes": lru_cache(maxsize=_WORDS)(_text_bytes),
+    "LONG": Remembered(lambda number: _as_text(long_bytes(number)), most=_LARGE),
+    "WORD": Remembered(_text, most=_WORDS),
+    "text": _text,
+    "as_text": _as_text,
     "read_long": read_long,
     "read_size": _read_size,
     "read_count": _read_count,
@@ -200,9 +197,10 @@ class _Generator:
         self._pieces: list[str] = []
         self._records: dict[str, Any] = {}
 
-    def function(self) -> Callable[..., Any]:
+    def function(self, returns: str) -> Callable[..., Any]:
         """The compiled function. Its text comes from the schemas in this package alone."""
         self._put_pieces()
+        self.line(f"return {returns}")
         names = dict(self._names)
         exec("\n".join(self._lines), names)  # noqa: S102
         function: Callable[..., Any] = names["generated"]
@@ -212,19 +210,18 @@ class _Generator:
         self._lines.append("    " * self._depth + text)
 
     def write(self, schema: Any, kind: Any, value: str, *, recurs: bool = False) -> None:
-        """Lines that append the bytes of the expression *value* to `out`."""
+        """Lines that append the text of the expression *value* to `out`."""
         match self._resolved(schema):
             case [_, _] as branches:
                 self._write_optional(branches, _present(kind), value, recurs=recurs)
             case {"type": "record"} as record:
-                name = self._local("record")
-                self.line(f"{name} = {value}")
+                name = self._named(value)
                 for field, field_kind in _fields(record, kind):
                     part = f"{name}.{field['name']}"
                     self.write(field["type"], field_kind, part, recurs=field["name"] in _RECURRING)
             case {"type": "enum", "symbols": symbols}:
-                coded = {s: long_bytes(n) for n, s in enumerate(_symbols(symbols, kind))}
-                self._pieces.append(f"{self._constant(coded)}[{value}]")
+                coded = {s: _as_text(long_bytes(n)) for n, s in enumerate(_symbols(symbols, kind))}
+                self._put(f"{self._constant(coded)}[{value}]")
             case {"type": "array", "items": item}:
                 (item_kind, _) = _arguments(kind, tuple)
                 with (
@@ -241,22 +238,23 @@ class _Generator:
                         self.write(item, item_kind, each)
             case "string" if recurs:
                 _expect(kind, str)
-                self._pieces.append(
-                    f"word_bytes({value}) if len({value}) <= {_WORD_CHARACTERS}"
-                    f" else text_bytes({value})"
-                )
+                word = self._named(value)
+                self._put(f"WORD[{word}] if len({word}) <= {_WORD_CHARACTERS} else text({word})")
             case "string":
                 _expect(kind, str)
-                self._write_sized(f"{value}.encode()")
+                text = self._named(value)
+                self.line(f"if not {text}.isascii(): {text} = as_text({text}.encode())")
+                self._put(f"LONG[len({text})]", text)
             case "bytes":
                 _expect(kind, bytes)
-                self._write_sized(value)
+                text = self._named(f"as_text({value})")
+                self._put(f"LONG[len({text})]", text)
             case "long":
                 _expect(kind, int)
-                self._pieces.append(f"LONG[{value}]")
+                self._put(f"LONG[{value}]")
             case "boolean":
                 _expect(kind, bool)
-                self._pieces.append(f"b'\\x01' if {value} else b'\\x00'")
+                self._put(f"{self._constant({False: chr(0), True: chr(1)})}[{value}]")
             case other:
                 raise TypeError(f"no codec for {other!r}")
 
@@ -336,13 +334,17 @@ class _Generator:
 
     def _write_optional(self, branches: list[Any], kind: Any, value: str, *, recurs: bool) -> None:
         absent = branches.index("null")
-        name = self._local("maybe")
-        self.line(f"{name} = {value}")
-        with self._block(f"if {name} is None:"):
-            self._pieces.append(repr(long_bytes(absent)))
-        with self._block("else:"):
-            self._pieces.append(repr(long_bytes(1 - absent)))
-            self.write(branches[1 - absent], kind, name, recurs=recurs)
+        present = self._resolved(branches[1 - absent])
+        name = self._named(value)
+        plain = isinstance(present, str)
+        branch = partial(self._assigning, name) if plain else self._block
+        with branch(f"if {name} is None:"):
+            self._pieces.append(_literal(absent))
+        with branch("else:"):
+            self._pieces.append(_literal(1 - absent))
+            self.write(present, kind, name, recurs=recurs)
+        if plain:
+            self._put(name)
 
     def _read_record(self, record: Mapping[str, Any], kind: Any, target: str) -> None:
         parts = [f"{name}={part}" for name, part in self._read_fields(record, kind)]
@@ -373,15 +375,13 @@ class _Generator:
         with self._block("else:"):
             self.line("raise ValueError('no such branch')")
 
-    def _write_sized(self, value: str) -> None:
-        name = self._local("text")
-        self.line(f"{name} = {value}")
-        self._pieces += (f"LONG[len({name})]", name)
+    def _put(self, *expressions: str) -> None:
+        self._pieces += [f"{{{expression}}}" for expression in expressions]
 
     def _put_pieces(self) -> None:
         """What was written since the last time, in one go."""
         if self._pieces:
-            self.line(f"out += ({', '.join(self._pieces)},)")
+            self.line(f'out.append(f"{"".join(self._pieces)}")')
             self._pieces.clear()
 
     def _read_sized(self, target: str, decode: str) -> None:
@@ -397,9 +397,9 @@ class _Generator:
         items, each = self._local("items"), self._local("item")
         self.line(f"{items} = {value}")
         with self._block(f"if {items}:"):
-            self._pieces.append(f"LONG[len({items})]")
+            self._put(f"LONG[len({items})]")
             yield items, each
-        self._pieces.append(repr(long_bytes(0)))
+        self._pieces.append(_literal(0))
 
     @contextmanager
     def _reading_blocks(self) -> Iterator[None]:
@@ -424,9 +424,28 @@ class _Generator:
         self._put_pieces()
         self._depth -= 1
 
+    @contextmanager
+    def _assigning(self, name: str, head: str) -> Iterator[None]:
+        """What is written in the block becomes the value of *name*; it has no blocks in it."""
+        before, self._pieces = self._pieces, []
+        self.line(head)
+        self._depth += 1
+        yield
+        self.line(f'{name} = f"{"".join(self._pieces)}"')
+        self._depth -= 1
+        self._pieces = before
+
     def _local(self, stem: str) -> str:
         self._fresh += 1
         return f"{stem}_{self._fresh}"
+
+    def _named(self, value: str) -> str:
+        """A variable of its own that has the value of the expression."""
+        if value.isidentifier():
+            return value
+        name = self._local("value")
+        self.line(f"{name} = {value}")
+        return name
 
     def _constant(self, value: Any) -> str:
         name = self._local("constant")
@@ -490,6 +509,11 @@ def _time_reader(time: Callable[[int], Any]) -> Callable[[bytes], Any]:
         return time(number) if end == _TIME_BYTES else None
 
     return time_in
+
+
+def _literal(number: int) -> str:
+    """A small long within the text of a string."""
+    return f"\\x{long_bytes(number).hex()}"
 
 
 def _fields(record: Mapping[str, Any], struct: Any) -> list[tuple[Mapping[str, Any], Any]]:
