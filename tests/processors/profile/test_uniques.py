@@ -35,6 +35,14 @@ def test_a_set_is_the_same_bytes_whatever_came_first(parts: list[set[str]], rand
     assert union([*sets, *sets]) == a_set(everything)
 
 
+@given(st.lists(st.binary(min_size=1024, max_size=1024), min_size=1, max_size=12))
+def test_of_large_sets_the_greatest_of_each_register_stays(noise: list[bytes]) -> None:
+    """Registers are of 0 to 55."""
+    sets = [bytes(byte % 56 for byte in each) for each in noise]
+
+    assert union(sets) == bytes(map(max, bytes(1024), *sets))
+
+
 @given(st.sets(st.text(), max_size=EXACT))
 def test_up_to_64_are_counted_exactly(names: set[str]) -> None:
     """Whatever their names are."""

@@ -42,9 +42,10 @@ def newest_things(known: Iterable[ThingMark], more: Iterable[ThingMark]) -> tupl
     """The newest word on each thing, newest first."""
     by_id = {(thing.kind, thing.ref): thing for thing in known}
     for thing in more:
-        other = by_id.get((thing.kind, thing.ref))
+        its_id = (thing.kind, thing.ref)
+        other = by_id.get(its_id)
         if other is None or thing > other:
-            by_id[thing.kind, thing.ref] = thing
+            by_id[its_id] = thing
     return tuple(sorted(by_id.values(), reverse=True)[:THINGS])
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from itertools import chain
+from operator import attrgetter
+from typing import Final, TypeVar
 
 from customeros.processors.profile.kept import (
     added_orders,
@@ -29,31 +31,38 @@ from customeros.processors.profile.uniques import union
 
 T = TypeVar("T")
 
+_COUNTS: Final = attrgetter(
+    "events", "orders", "refunds", "cancellations", "items", "messages_in", "messages_out"
+)
+
 
 def merge(profiles: Iterable[Profile]) -> Profile:
     """The profile of all the events of *profiles*, none of which may be in two of them."""
     parts = [profile for profile in profiles if profile.events]
     if len(parts) < 2:
         return parts[0] if parts else EMPTY
+    events, orders, refunds, cancellations, items, messages_in, messages_out = map(
+        sum, zip(*map(_COUNTS, parts), strict=True)
+    )
     return Profile(
-        events=sum(p.events for p in parts),
-        by_family=_added(p.by_family for p in parts),
-        orders=sum(p.orders for p in parts),
-        refunds=sum(p.refunds for p in parts),
-        cancellations=sum(p.cancellations for p in parts),
-        items=within_long(sum(p.items for p in parts)),
-        messages_in=sum(p.messages_in for p in parts),
-        messages_out=sum(p.messages_out for p in parts),
+        events=events,
+        by_family=_added([p.by_family for p in parts]),
+        orders=orders,
+        refunds=refunds,
+        cancellations=cancellations,
+        items=within_long(items),
+        messages_in=messages_in,
+        messages_out=messages_out,
         money=_money(parts),
-        first_at=_best(min, (p.first_at for p in parts)),
-        last_at=_best(max, (p.last_at for p in parts)),
-        days=newest_days(_added(p.days for p in parts)),
+        first_at=_best(min, [p.first_at for p in parts]),
+        last_at=_best(max, [p.last_at for p in parts]),
+        days=newest_days(_added([p.days for p in parts])),
         traits=_traits(parts),
-        things=newest_things((), (thing for p in parts for thing in p.things)),
-        timeline=newest((), (entry for p in parts for entry in p.timeline), TIMELINE_ENTRIES),
+        things=newest_things((), chain.from_iterable([p.things for p in parts])),
+        timeline=newest((), chain.from_iterable([p.timeline for p in parts]), TIMELINE_ENTRIES),
         sets=_sets(parts),
-        first_touch=_best(min, (p.first_touch for p in parts)),
-        last_touch=_best(max, (p.last_touch for p in parts)),
+        first_touch=_best(min, [p.first_touch for p in parts]),
+        last_touch=_best(max, [p.last_touch for p in parts]),
         order_days=_order_days(parts),
         uniques=_uniques(parts),
         accounts=_accounts(parts),
@@ -81,9 +90,9 @@ def merge_consent(members: Sequence[dict[str, ConsentMark]]) -> dict[str, Consen
     return {p: mark for p, mark in found.items() if mark.refused or p <= last}
 
 
-def _added(counts: Iterable[dict[T, int]]) -> dict[T, int]:
-    total: dict[T, int] = {}
-    for each in counts:
+def _added(counts: Sequence[dict[T, int]]) -> dict[T, int]:
+    total = counts[0].copy()
+    for each in counts[1:]:
         for name, number in each.items():
             total[name] = total.get(name, 0) + number
     return total
@@ -108,8 +117,11 @@ def _order_days(parts: Iterable[Profile]) -> dict[str, tuple[int, dict[str, int]
 
 
 def _uniques(parts: Sequence[Profile]) -> dict[str, bytes]:
-    names = {name for part in parts for name in part.uniques}
-    return {name: union(p.uniques[name] for p in parts if name in p.uniques) for name in names}
+    found: dict[str, list[bytes]] = {}
+    for part in parts:
+        for name, known in part.uniques.items():
+            found.setdefault(name, []).append(known)
+    return {name: union(sets) for name, sets in found.items()}
 
 
 def _traits(parts: Iterable[Profile]) -> dict[str, TraitMark]:
@@ -126,9 +138,13 @@ def _sets(parts: Iterable[Profile]) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for part in parts:
         for name, members in part.sets.items():
-            union = found.setdefault(name, {})
+            if (together := found.get(name)) is None:
+                found[name] = members.copy()
+                continue
             for member, at in members.items():
-                union[member] = max(at, union.get(member, at))
+                known = together.get(member)
+                if known is None or at > known:
+                    together[member] = at
     return {name: newest_members(members) for name, members in found.items()}
 
 
