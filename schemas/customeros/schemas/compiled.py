@@ -164,6 +164,13 @@ def _text(text: str) -> str:
     return _as_text(long_bytes(len(data)) + data)
 
 
+class _Words(Remembered[str, str]):
+    """The text of words; those too long to come again are not remembered."""
+
+    def __missing__(self, key: str) -> str:
+        return _text(key) if len(key) > _WORD_CHARACTERS else super().__missing__(key)
+
+
 def _as_text(data: bytes) -> str:
     return data.decode("latin-1")
 
@@ -176,9 +183,9 @@ _NAMES: Final[Mapping[str, Any]] = {
     "SMALL": _SMALL,
     "STEP": _STEP,
     "LONG": Remembered(lambda number: _as_text(long_bytes(number)), most=_LARGE),
-    "WORD": Remembered(_text, most=_WORDS),
-    "text": _text,
+    "WORD": _Words(_text, most=_WORDS),
     "as_text": _as_text,
+    "TIME": _TIME,
     "read_long": read_long,
     "read_size": _read_size,
     "read_count": _read_count,
@@ -238,8 +245,7 @@ class _Generator:
                         self.write(item, item_kind, each)
             case "string" if recurs:
                 _expect(kind, str)
-                word = self._named(value)
-                self._put(f"WORD[{word}] if len({word}) <= {_WORD_CHARACTERS} else text({word})")
+                self._put(f"WORD[{value}]")
             case "string":
                 _expect(kind, str)
                 text = self._named(value)
@@ -290,10 +296,12 @@ class _Generator:
             case "bytes":
                 self._read_sized(target, "")
             case "long":
-                with self._block(f"if ({target} := SMALL[data[at]]) is None:"):
-                    self.line(f"{target}, at = read_long(data, at)")
-                with self._block("else:"):
+                with self._block(f"if ({target} := SMALL[data[at]]) is not None:"):
                     self.line("at += 1")
+                with self._block(f"elif ({target} := TIME[data[at:at + 6]]) is not None:"):
+                    self.line("at += 6")
+                with self._block("else:"):
+                    self.line(f"{target}, at = read_long(data, at)")
             case "boolean":
                 self.line(f"{target} = {self._constant({0: False, 1: True})}[data[at]]; at += 1")
             case other:
