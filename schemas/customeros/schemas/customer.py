@@ -17,7 +17,7 @@ class Status(StrEnum):
     ERASED = "erased"
 
 
-class KnownIdentifier(msgspec.Struct, frozen=True, kw_only=True):
+class KnownIdentifier(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     An identifier of the customer.
 
@@ -35,7 +35,7 @@ class KnownIdentifier(msgspec.Struct, frozen=True, kw_only=True):
     since: int
 
 
-class Trait(msgspec.Struct, frozen=True, kw_only=True):
+class Trait(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`value` is JSON text; where it comes from is `source`, `event_id`, `occurred_at`."""
 
     value: str
@@ -44,14 +44,14 @@ class Trait(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: int
 
 
-class Consent(msgspec.Struct, frozen=True, kw_only=True):
+class Consent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     granted: bool
     source: str
     event_id: str
     occurred_at: int
 
 
-class CurrencyTotals(msgspec.Struct, frozen=True, kw_only=True):
+class CurrencyTotals(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Minor units of one currency, over all events."""
 
     placed: int = 0
@@ -59,14 +59,14 @@ class CurrencyTotals(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: int = 0
 
 
-class OrderDay(msgspec.Struct, frozen=True, kw_only=True):
+class OrderDay(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The orders placed on one day; of more than three currencies the first three by code."""
 
     orders: int = 0
     placed: dict[str, int] = {}
 
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+class Metrics(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     Counts over all events; money by currency in minor units.
 
@@ -93,7 +93,7 @@ class Metrics(msgspec.Struct, frozen=True, kw_only=True):
     uniques: dict[str, int] = {}
 
 
-class Window(msgspec.Struct, frozen=True, kw_only=True):
+class Window(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What happened in the newest days; `placed` in minor units by currency."""
 
     events: int = 0
@@ -141,7 +141,7 @@ def _first_day(today: date, days: int) -> str:
     return (today - timedelta(days=days - 1)).isoformat()
 
 
-class OpenThing(msgspec.Struct, frozen=True, kw_only=True):
+class OpenThing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something with an id of its own that events speak about: an order, a conversation."""
 
     kind: str
@@ -153,7 +153,7 @@ class OpenThing(msgspec.Struct, frozen=True, kw_only=True):
     currency: str | None = None
 
 
-class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
+class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     occurred_at: int
     event_id: str
     source: str
@@ -162,7 +162,7 @@ class TimelineEntry(msgspec.Struct, frozen=True, kw_only=True):
     ref: str | None = None
 
 
-class Membership(msgspec.Struct, frozen=True, kw_only=True):
+class Membership(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     How the customer belongs to an organisation; of it, `account-state` tells more.
 
@@ -180,7 +180,7 @@ class Membership(msgspec.Struct, frozen=True, kw_only=True):
     event_id: str
 
 
-class Touch(msgspec.Struct, frozen=True, kw_only=True):
+class Touch(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What brought the customer here: `values` are the campaign's and referrer's, by name."""
 
     occurred_at: int
@@ -189,7 +189,7 @@ class Touch(msgspec.Struct, frozen=True, kw_only=True):
     values: dict[str, str]
 
 
-class CustomerState(msgspec.Struct, frozen=True, kw_only=True):
+class CustomerState(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
     Args:
         version: hybrid clock, ms; grows per customer: a consumer ignores an older one.

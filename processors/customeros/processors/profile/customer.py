@@ -79,15 +79,17 @@ def customer_state(
             metrics=metrics_of(profile),
             things=open_things(profile),
             timeline=tuple(
-                TimelineEntry(
-                    occurred_at=entry.occurred_at,
-                    event_id=entry.event_id,
-                    source=entry.source,
-                    family=entry.family,
-                    name=entry.name,
-                    ref=entry.ref or None,
-                )
-                for entry in profile.timeline
+                [
+                    TimelineEntry(
+                        occurred_at=mark.occurred_at,
+                        event_id=mark.event_id,
+                        source=mark.source,
+                        family=mark.family,
+                        name=mark.name,
+                        ref=mark.ref or None,
+                    )
+                    for mark in profile.timeline
+                ]
             ),
             sets={
                 name: dict(sorted(found.items())) for name, found in sorted(profile.sets.items())
