@@ -13,7 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -26,7 +26,6 @@ _LONG_BITS: Final = 64
 _LONG_BYTES: Final = 10
 _CONTINUED: Final = 0x808080808080
 _SIX_BYTES: Final = 0x008080808080
-_TIME_BYTES: Final = 6
 # A state is written and read again and again with the times and words that it had before.
 _LARGE: Final = 16_384
 _WORDS: Final = 4_096
@@ -481,18 +480,22 @@ class _PlainGenerator(_Generator):
         super().__init__("data, at", unread)
         self._times = times
         self._within_times = False
-        self._names |= {"time": time, "time_in": _time_reader(time)}
+
+        def of_six_bytes(data: bytes) -> Any:
+            number = _TIME[data]
+            return None if number is None else time(number)
+
+        self._names |= {"time": time, "TOLD": Remembered(of_six_bytes, most=_LARGE)}
 
     def read(self, schema: Any, kind: Any, target: str) -> None:
         said = isinstance(schema, dict) and schema.get("logicalType") == "timestamp-millis"
         if not said and not (self._within_times and schema == "long"):
             super().read(schema, kind, target)
             return
-        self.line(f"{target} = time_in(data[at : at + {_TIME_BYTES}])")
-        with self._block(f"if {target} is None:"):
+        with self._block(f"if ({target} := TOLD[data[at:at + 6]]) is None:"):
             self.line(f"{target}, at = read_long(data, at); {target} = time({target})")
         with self._block("else:"):
-            self.line(f"at += {_TIME_BYTES}")
+            self.line("at += 6")
 
     def _read_field(self, field: Mapping[str, Any], kind: Any, target: str) -> None:
         self._within_times = field["name"] in self._times
@@ -503,20 +506,6 @@ class _PlainGenerator(_Generator):
         names, parts = zip(*self._read_fields(record, kind), strict=True)
         made = self._constant(msgspec.defstruct(record["name"], names, gc=False))
         self.line(f"{target} = {made}({', '.join(parts)})")
-
-
-def _time_reader(time: Callable[[int], Any]) -> Callable[[bytes], Any]:
-    """What *time* says of the long that six bytes are; None: they are none."""
-
-    @lru_cache(maxsize=_LARGE)
-    def time_in(data: bytes) -> Any:
-        try:
-            number, end = read_long(data, 0)
-        except (IndexError, ValueError):
-            return None
-        return time(number) if end == _TIME_BYTES else None
-
-    return time_in
 
 
 def _literal(number: int) -> str:
