@@ -39,9 +39,6 @@ from customeros.schemas.topics import Topic, changelog
 _LOG: Final = structlog.get_logger()
 # Taken and not yet committed: beyond it taking waits, and half of it commits at once.
 _PENDING_RECORDS: Final = 8_000
-# As many are folded at once, so that whoever is touched by several of them is said once; of more,
-# one partition would hold up all others.
-_FOLDED_RECORDS: Final = 2_000
 # Under load a transaction gathers five times as long as the last commit took, so that more records
 # of one key are folded into one output; but at most ten times as long as at rest.
 _LINGER_PER_TRANSACTION: Final = 5
@@ -170,7 +167,6 @@ class Owner:
         self._opened = opened
         self._shortest = self._linger = worker.commit_seconds
         self._generation = -1
-        self._waiting: dict[Topic, list[Delivered]] = {}
         self._open = _InHand()
         self._sealed = _InHand()
         self._reopens = False
@@ -199,7 +195,6 @@ class Owner:
             RuntimeError: a delivery of this generation is missing before this one.
         """
         if generation != self._generation:
-            self._fold()
             self._generation = generation
             self._last_offset.clear()
         if delivery.after is not None and delivery.after != self._last_offset.get(topic):
@@ -208,10 +203,7 @@ class Owner:
         self._open.deliveries.append((topic, delivery.records))
         self._open.acknowledge.append(acknowledge)
         self._open.records += len(delivery.records)
-        waiting = self._waiting.setdefault(topic, [])
-        waiting += delivery.records
-        if len(waiting) >= _FOLDED_RECORDS:
-            self._fold()
+        self._fold(topic, delivery.records)
         if self._open.records >= _PENDING_RECORDS // 2:
             self._hurry.set()
         self._work.set()
@@ -237,7 +229,6 @@ class Owner:
             begun = loop.time()
             self._work.clear()
             self._hurry.clear()
-            self._fold()
             sealed = self._opened.fold.seal()
             self._sealed, self._open = self._open, _InHand()
             committing = loop.time()
@@ -288,12 +279,7 @@ class Owner:
         """See `Standing.sign`; any thread may ask."""
         return self._opened.fold.stirred
 
-    def _fold(self) -> None:
-        waiting, self._waiting = self._waiting, {}
-        for topic, records in waiting.items():
-            self._fold_records(topic, records)
-
-    def _fold_records(self, topic: Topic, records: Sequence[Delivered]) -> None:
+    def _fold(self, topic: Topic, records: Sequence[Delivered]) -> None:
         folded = self._opened.fold.fold(topic, records, time.time_ns() // 1_000_000)
         if folded.fresh:
             RECORDS_READ.labels(self._stage, topic.name).inc(folded.fresh)
@@ -306,10 +292,9 @@ class Owner:
         self._reopens = True
         _LOG.warning("partition_reopened", stage=self._stage, partition=self._partition)
         await asyncio.get_running_loop().run_in_executor(self._thread, self._open_again)
-        self._waiting.clear()
         self._open, self._sealed = self._sealed.before(self._open), _InHand()
         for topic, records in self._open.deliveries:
-            self._fold_records(topic, records)
+            self._fold(topic, records)
         self._work.set()
         async with self._settled:
             self._reopens = False
