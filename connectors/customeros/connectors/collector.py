@@ -13,7 +13,7 @@ import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from customeros.connectors import answers
-from customeros.connectors.accepting import ENDPOINTS, Accepting, labelled
+from customeros.connectors.accepting import ENDPOINTS, Accepting
 from customeros.connectors.answers import Answer, headers_of, preflight_headers
 from customeros.connectors.publisher import KafkaPublisher, Publisher
 from customeros.connectors.requests import Gone, Receive
@@ -77,8 +77,8 @@ class Collector:
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.body})
         route = path if path in ENDPOINTS or path in self._pages else "other"
-        labelled(metrics.REQUESTS, STAGE, route, answer.status).inc()
-        labelled(metrics.REQUEST_SECONDS, STAGE, route).observe(time.perf_counter() - began)
+        metrics.labelled(metrics.REQUESTS, STAGE, route, answer.status).inc()
+        metrics.labelled(metrics.REQUEST_SECONDS, STAGE, route).observe(time.perf_counter() - began)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:
         method, path = scope["method"], scope["path"]

@@ -6,7 +6,9 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import cache
 from http.server import ThreadingHTTPServer
+from typing import Any
 
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
@@ -64,6 +66,12 @@ UNAVAILABLE = Counter(
 PROGRESS_AGE = Gauge(
     "customeros_progress_age_seconds", "records wait, and nothing is done for so long", ["stage"]
 )
+
+
+@cache
+def labelled(metric: Any, *labels: object) -> Any:
+    """`metric.labels(*labels)` at a tenth of its price, for what every request does."""
+    return metric.labels(*labels)
 
 
 def serve_metrics(metrics: Metrics, *, trouble: Callable[[], str]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -16,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from customeros.runtime.errors import Unavailable
-from customeros.runtime.metrics import REQUEST_SECONDS, REQUESTS
+from customeros.runtime.metrics import REQUEST_SECONDS, REQUESTS, labelled
 from customeros.serving.accounts import AccountAnswers, AccountKnowledge
 from customeros.serving.answers import Refused, answer, failure, refused, unavailable
 from customeros.serving.customers import CustomerAnswers, Knowledge, goes_straight
@@ -125,19 +124,8 @@ class Measured:
             await self._app(scope, receive, sending)
         finally:
             route = route_of(scope["path"])
-            _counter(route, status).inc()
-            _timer(route).observe(time.perf_counter() - started)
-
-
-# Finding a metric's child by its labels costs as much as reading a trait.
-@cache
-def _counter(route: str, status: int) -> Counter:
-    return REQUESTS.labels(STAGE, route, str(status))
-
-
-@cache
-def _timer(route: str) -> Histogram:
-    return REQUEST_SECONDS.labels(STAGE, route)
+            labelled(REQUESTS, STAGE, route, status).inc()
+            labelled(REQUEST_SECONDS, STAGE, route).observe(time.perf_counter() - started)
 
 
 def route_of(path: str) -> str:
