@@ -8,7 +8,6 @@ more than what is in it: one with ten partitions takes a quarter of what ten tak
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -17,6 +16,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
+from customeros.runtime.clients import ssl_context
 from customeros.runtime.partitioner import partition_of
 from customeros.runtime.settings import Settings
 
@@ -98,10 +98,10 @@ class Outbox:
 
     async def _send(self) -> None:
         while self._waiting:
-            await asyncio.gather(*[await self._hand_over(place) for place in list(self._waiting)])
+            await asyncio.gather(*map(self._deliver, list(self._waiting)))
 
-    async def _hand_over(self, place: TopicPartition) -> asyncio.Future[None]:
-        """Give a batch of what waits for *place* to the producer; done when its callers know."""
+    async def _deliver(self, place: TopicPartition) -> None:
+        """Give a batch of what waits for *place* to the producer, and tell its callers."""
         batch = self._producer.create_batch()
         waiting = self._waiting[place]
         told = []
@@ -116,8 +116,14 @@ class Outbox:
                 break
         if not waiting:
             del self._waiting[place]
-        arrival = await self._producer.send_batch(batch, place.topic, partition=place.partition)
-        return asyncio.ensure_future(_tell(told, arrival))
+        try:
+            await (await self._producer.send_batch(batch, place.topic, partition=place.partition))
+        except KafkaError as error:
+            for delivery in told:
+                delivery.refused(error)
+        else:
+            for delivery in told:
+                delivery.arrived()
 
 
 def _fill(batch: BatchBuilder, records: Iterable[Record]) -> int:
@@ -128,17 +134,6 @@ def _fill(batch: BatchBuilder, records: Iterable[Record]) -> int:
             break
         fit += 1
     return fit
-
-
-async def _tell(told: Iterable[_Delivery], arrival: asyncio.Future[object]) -> None:
-    try:
-        await arrival
-    except KafkaError as error:
-        for delivery in told:
-            delivery.refused(error)
-    else:
-        for delivery in told:
-            delivery.arrived()
 
 
 def build_producer(settings: Settings, *, request_seconds: float) -> AIOKafkaProducer:
@@ -153,9 +148,7 @@ def build_producer(settings: Settings, *, request_seconds: float) -> AIOKafkaPro
         max_batch_size=MAX_BATCH_BYTES,
         request_timeout_ms=int(request_seconds * 1000),
         security_protocol=kafka.security_protocol,
-        ssl_context=ssl.create_default_context(cafile=kafka.ssl_ca_location)
-        if kafka.security_protocol.endswith("SSL")
-        else None,
+        ssl_context=ssl_context(settings),
         sasl_mechanism=kafka.sasl_mechanism or "PLAIN",
         sasl_plain_username=kafka.sasl_username,
         sasl_plain_password=password.get_secret_value() if password else None,

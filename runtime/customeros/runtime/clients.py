@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import ssl
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
@@ -128,6 +129,14 @@ def deliver(
 def admin(settings: Settings) -> AdminClient:
     """A client that creates and describes topics."""
     return AdminClient({**settings.kafka_client, **_QUIET})
+
+
+def ssl_context(settings: Settings) -> ssl.SSLContext | None:
+    """For clients of Python's own, which librdkafka is not; None: the broker is asked in clear."""
+    kafka = settings.kafka
+    if not kafka.security_protocol.endswith("SSL"):
+        return None
+    return ssl.create_default_context(cafile=kafka.ssl_ca_location)
 
 
 def group_id(settings: Settings, group: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Callable
 from typing import Final
 
 import faust
 
-from customeros.runtime.clients import group_id
+from customeros.runtime.clients import group_id, ssl_context
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream.faust_batches import BatchApp
 
@@ -50,11 +49,7 @@ def build_app(stage: str, settings: Settings, *, pause: Callable[[], float]) -> 
 
 def _credentials(settings: Settings) -> faust.types.auth.CredentialsT | None:
     kafka = settings.kafka
-    context = (
-        ssl.create_default_context(cafile=kafka.ssl_ca_location)
-        if kafka.security_protocol.endswith("SSL")
-        else None
-    )
+    context = ssl_context(settings)
     if kafka.security_protocol.startswith("SASL"):
         password = kafka.sasl_password
         return faust.SASLCredentials(
