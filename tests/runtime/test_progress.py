@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customeros.runtime.errors import Unavailable
+from customeros.runtime.errors import Misconfigured, Unavailable
 from customeros.runtime.metrics import PROGRESS_AGE, serve_metrics
 from customeros.runtime.progress import Progress, Standing, Watch, judge
 from customeros.runtime.settings import Metrics, Worker
@@ -151,6 +151,14 @@ def test_an_event_loop_that_does_not_turn_stands_still_whatever_waits() -> None:
 def test_patience_is_several_sessions_unless_it_is_said() -> None:
     assert Worker(session_seconds=10).patience_seconds == 60
     assert Worker(session_seconds=10, stall_seconds=7).patience_seconds == 7
+
+
+def test_a_metrics_port_that_is_taken_is_told_with_what_to_change() -> None:
+    port = free_port()
+    serve_metrics(Metrics(port=port), trouble=str)
+
+    with pytest.raises(Misconfigured, match=f"Port {port} is taken by .*CUSTOMEROS_METRICS__PORT"):
+        serve_metrics(Metrics(port=port), trouble=str)
 
 
 def test_readyz_says_why_a_process_is_not_at_work() -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
 import pytest
 
 from customeros.runtime.settings import Api, Collector, Settings
@@ -12,9 +17,13 @@ _FEW = range(31_000, 31_060)
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    claims: dict[int, int] = {}
     monkeypatch.setattr(ports, "_FREE_RANGE", _FEW)
-    monkeypatch.setattr(ports, "_told", set())
+    monkeypatch.setattr(ports, "_claims", claims)
+    yield
+    for claim in claims.values():
+        os.close(claim)
 
 
 def test_no_port_is_told_twice() -> None:
@@ -22,6 +31,27 @@ def test_no_port_is_told_twice() -> None:
     told = [ports.free_port() for _ in range(30)]
 
     assert len(set(told)) == 30
+
+
+def test_no_port_is_told_to_two_processes() -> None:
+    """Each says where it will listen minutes before it does."""
+    code = f"""
+from customeros.runtime.stack import ports
+ports._FREE_RANGE = range({_FEW.start}, {_FEW.stop})
+print(*(ports.free_port() for _ in range(30)), flush=True)
+input()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        theirs = {int(port) for port in other.stdout.readline().split()}
+        ours = {ports.free_port() for _ in range(20)}
+        other.communicate("\n")
+
+    assert len(theirs) == 30
+    assert theirs.isdisjoint(ours)
+    assert theirs & {ports.free_port() for _ in range(20)}, "what it held is free when it ends"
 
 
 def test_a_port_that_the_settings_name_is_nobody_elses() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import socket
+import tempfile
 from collections.abc import Set
 from contextlib import suppress
 from pathlib import Path
@@ -15,24 +17,40 @@ from customeros.runtime.settings import LOOPBACK, Settings
 # Below the range that systems hand out to clients (32768 and up on Linux), so that no passing
 # connection takes a port between our looking and our listening.
 _FREE_RANGE = range(20_000, 32_000)
-_told: Final[set[int]] = set()
+# What this process was told, with the descriptor that keeps each locked until it ends.
+_claims: Final[dict[int, int]] = {}
 
 
 def free_port(besides: Set[int] = frozenset()) -> int:
     """
-    A port that nobody listens on at this moment; another one each time that a process asks.
+    A port that nobody listens on, and nobody else is told as long as this process lives.
 
     Two servers that are told the same are not both in service, but both seem to be: the one that
-    got it answers for the other.
+    got it answers for the other. Minutes may pass between the telling and the listening.
 
     Args:
         besides: what others will listen on, see `ports_of`.
     """
     while True:
         port = random.SystemRandom().choice(_FREE_RANGE)
-        if port not in _told and port not in besides and not port_taken(port):
-            _told.add(port)
+        if port not in besides and _claimed(port) and not port_taken(port):
             return port
+
+
+def _claimed(port: int) -> bool:
+    """Whether no process of this user was told this port, and so it is this one's."""
+    if port in _claims:
+        return False
+    folder = Path(tempfile.gettempdir()) / f"customeros-ports-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    claim = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(claim)
+        return False
+    _claims[port] = claim
+    return True
 
 
 def ports_of(settings: Settings) -> frozenset[int]:
