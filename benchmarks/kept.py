@@ -97,7 +97,16 @@ def _origin(measured: Mapping[str, Figure]) -> str:
     return (
         f"`{measured['command']}`, commit {measured['commit']}, {str(measured['date'])[:10]}, "
         f"{measured['cpus']} cores of {measured['model']}, {memory:.0f} GB, load before "
-        f"{text_of(measured['load_1m'])}"
+        f"{text_of(measured['load_1m'])}{_pace(measured)}"
+    )
+
+
+def _pace(measured: Mapping[str, Figure]) -> str:
+    if "alone_us" not in measured:
+        return ""
+    return (
+        f", JSON of 2 kB there and back in {text_of(measured['alone_us'])} µs alone and "
+        f"{text_of(measured['together_us'])} µs on all cores at once"
     )
 
 

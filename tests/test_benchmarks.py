@@ -133,6 +133,11 @@ def test_a_document_changes_only_where_something_was_measured() -> None:
     kept = Kept({**facts, "memory_mb": 2048, "load_1m": 0.5}, [Section("T", "n.", [{"w": "a"}])])
     measurements = [Measurement(name, lambda _: ()) for name in ("one", "two")]
 
+    paced = Kept({**kept.measured, "alone_us": 80.0, "together_us": 120}, kept.sections)
+    assert "load before 0.5, JSON of 2 kB there and back in 80 µs alone and 120 µs on all" in (
+        document(text, {"one": paced}, measurements)
+    )
+
     made = document(text, {"one": kept}, measurements)
 
     table = "### T\n\nn.\n\n| w |\n| --- |\n| a |"
@@ -169,6 +174,8 @@ def test_what_was_measured_says_where_and_of_what(tmp_path: Path) -> None:
     assert next(row for row in rooms.rows if row["room"] == "schemas")["lines"] > 500
     measured = kept["organisation"].measured
     assert set(measured) >= {"commit", "cpus", "model", "memory_mb", "load_1m", "command", "date"}
+    assert float(measured["alone_us"]) > 0
+    assert float(measured["together_us"]) > 0
     assert "benchmarks organisation --quick" in measured["command"]
     assert (tmp_path / "kept" / "organisation.svg").read_text().startswith("<?xml")
 

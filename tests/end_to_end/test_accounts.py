@@ -115,10 +115,16 @@ def test_an_organisation_follows_its_people(shared_stack: WholeStack) -> None:
         every=0.1,
         what="ClickHouse has the organisation",
     )
-    listed = _asked(stack, f"accounts/{ACME}/members")["members"]
-    assert [member["customer_id"] for member in listed] == [
-        _asked(stack, f"customers/{ADA}")["customer_id"]
-    ]
+    hers = _asked(stack, f"customers/{ADA}")["customer_id"]
+    until(
+        lambda: (
+            [m["customer_id"] for m in _asked(stack, f"accounts/{ACME}/members")["members"]]
+            == [hers]
+        ),
+        seconds=60,
+        every=0.1,
+        what="and who belongs to it",
+    )
     shown = stack.run("account", "show", ACME)
     assert (shown.returncode, "belongs to acme-group/e2e" in shown.stdout) == (0, True)
 

@@ -52,16 +52,7 @@ def test_without_a_broker_there_is_no_lag_to_tell(monkeypatch: pytest.MonkeyPatc
 
 def _lags(settings: Settings) -> Mapping[str, int]:
     """Once the broker knows the topics, a moment after it has made them."""
-
-    def asked() -> Mapping[str, int] | None:
-        try:
-            return stage_lags(settings)
-        except Unavailable:
-            return None
-
-    found = until(asked, what="the broker tells the offsets")
-    assert found is not None
-    return found
+    return until(lambda: stage_lags(settings), what="the broker tells the offsets")
 
 
 def _write(settings: Settings, values: Iterable[bytes], *, commit: bool) -> None:

@@ -5,21 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import pytest
-
 from customeros.ops.laptop import specs
 from customeros.runtime.settings import Api, ClickHouse, Collector, Kafka, Settings
-from customeros.runtime.stack import ports
+from support.ports import few_ports
 
 _FEW = range(31_100, 31_110)
 
 
-def test_no_two_processes_listen_on_one_port(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_two_processes_listen_on_one_port(tmp_path: Path) -> None:
     """One of them would answer that the other is ready, which has ended."""
-    monkeypatch.setattr(ports, "_FREE_RANGE", _FEW)
-    monkeypatch.setattr(ports, "_told", set())
     settings = Settings(
         home=tmp_path,
         kafka=Kafka(port=_FEW[0]),
@@ -28,6 +22,7 @@ def test_no_two_processes_listen_on_one_port(
         api=Api(port=_FEW[3]),
     )
 
-    found = [urlsplit(spec.ready).port for spec in specs(settings)]
+    with few_ports(_FEW):
+        found = [urlsplit(spec.ready).port for spec in specs(settings)]
 
     assert len(set(found)) == len(found) == 8

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import Api, Collector, Settings
 from customeros.runtime.stack import ports
+from support.ports import few_ports
 
 # So few that chance alone would soon give one of them twice.
 _FEW = range(31_000, 31_060)
 
 
 @pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    claims: dict[int, int] = {}
-    monkeypatch.setattr(ports, "_FREE_RANGE", _FEW)
-    monkeypatch.setattr(ports, "_claims", claims)
-    yield
-    for claim in claims.values():
-        os.close(claim)
+def few() -> Iterator[None]:
+    with few_ports(_FEW):
+        yield
 
 
 def test_no_port_is_told_twice() -> None:
@@ -63,3 +61,13 @@ def test_a_port_that_the_settings_name_is_nobody_elses() -> None:
     assert named == {9092, 8123, _FEW[0], _FEW[1]}
     few_left = named | set(_FEW[10:])
     assert named.isdisjoint(ports.free_port(few_left) for _ in range(6))
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_what_to_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+
+    with pytest.raises(Misconfigured, match="set XDG_CACHE_HOME"):
+        ports.free_port()

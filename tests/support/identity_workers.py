@@ -8,7 +8,6 @@ from pathlib import Path
 
 from customeros.ops.lag import stage_lags
 from customeros.ops.stages import STAGES
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.settings import Kafka, Settings, Worker
 from customeros.schemas.codec import EVENT, EVIDENCE
 from customeros.schemas.event import Event
@@ -69,8 +68,5 @@ class IdentityOnKafka(Workers):
 
     def _is_settled(self) -> bool:
         assert not self.ended(), [self.log(name).read_text()[-2_000:] for name in self.ended()]
-        try:
-            lags = stage_lags(self.settings)
-        except Unavailable:
-            return False
+        lags = stage_lags(self.settings)
         return not any(lags[stage] for stage in STAGES)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
+
+from customeros.runtime.errors import Unavailable
 
 _T = TypeVar("_T")
 
@@ -15,14 +18,18 @@ def until(
     """
     The first truthy value of `condition`, asked again every `every` seconds.
 
+    What is `Unavailable` is not true yet: a broker that has just made a topic refuses for a moment.
+
     Args:
         what: what is waited for, for the failure's text.
 
     Raises:
-        AssertionError: it was not true within `seconds`; whatever `condition` raises goes through.
+        AssertionError: it was not true within `seconds`; what else `condition` raises goes through.
     """
     deadline = time.monotonic() + seconds
-    while not (found := condition()):
+    while True:
+        with suppress(Unavailable):
+            if found := condition():
+                return found
         assert time.monotonic() < deadline, f"not within {seconds:g} s: {what or condition}"
         time.sleep(every)
-    return found

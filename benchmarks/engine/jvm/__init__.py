@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from customeros.runtime.stack import jars
+from customeros.runtime.stack.cache import default_cache
 
 _HERE: Final = Path(__file__).parent
 _FLINK: Final = "2.2.1"
@@ -50,7 +51,7 @@ def classpath(engine: str) -> list[Path]:
     beside = jars.read_lock((_HERE / f"{engine}.lock.toml").read_text())
     return [
         *jars.kafka_classpath(),
-        *jars.classpath(beside, jars.default_cache() / _FOLDERS[engine], engine),
+        *jars.classpath(beside, default_cache() / _FOLDERS[engine], engine),
     ]
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import shutil
 import sys
 import tempfile
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from customeros.runtime.errors import Misconfigured
+from customeros.runtime.stack.cache import default_cache
 
 KAFKA_VERSION = "4.2.0"
 
@@ -56,11 +56,6 @@ class Jar:
     def name(self) -> str:
         """The name in the cache."""
         return f"{self.artifact}-{self.version}.jar"
-
-
-def default_cache() -> Path:
-    """`$XDG_CACHE_HOME/customeros`, or `~/.cache/customeros`."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "customeros"
 
 
 def read_lock(text: str | None = None) -> tuple[Jar, ...]:

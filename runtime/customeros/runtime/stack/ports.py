@@ -6,13 +6,14 @@ import fcntl
 import os
 import random
 import socket
-import tempfile
 from collections.abc import Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import LOOPBACK, Settings
+from customeros.runtime.stack.cache import default_cache
 
 # Below the range that systems hand out to clients (32768 and up on Linux), so that no passing
 # connection takes a port between our looking and our listening.
@@ -30,6 +31,9 @@ def free_port(besides: Set[int] = frozenset()) -> int:
 
     Args:
         besides: what others will listen on, see `ports_of`.
+
+    Raises:
+        Misconfigured: the user's cache, where it is written down who was told what, is read-only.
     """
     while True:
         port = random.SystemRandom().choice(_FREE_RANGE)
@@ -41,9 +45,13 @@ def _claimed(port: int) -> bool:
     """Whether no process of this user was told this port, and so it is this one's."""
     if port in _claims:
         return False
-    folder = Path(tempfile.gettempdir()) / f"customeros-ports-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    claim = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+    folder = default_cache() / "ports"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        claim = os.open(folder / str(port), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError as error:
+        sentence = f"{folder} cannot be written: set XDG_CACHE_HOME to a folder that can be."
+        raise Misconfigured(sentence) from error
     try:
         fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
