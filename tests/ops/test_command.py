@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -265,3 +267,30 @@ def test_a_process_whose_broker_is_away_waits_for_it_before_it_creates_topics(
 
     assert "the topics are there, and others" in done.err
     assert not answers
+
+
+@pytest.mark.parametrize(
+    ("process", "others"),
+    [
+        ("runtime.stream.worker", "clickhouse_connect numpy pyarrow starlette uvicorn"),
+        ("connectors.collector", "clickhouse_connect faust numpy pyarrow starlette"),
+        ("serving.run", "aiokafka faust numpy pyarrow"),
+        ("sinks.clickhouse", "aiokafka faust starlette uvicorn"),
+    ],
+)
+def test_a_process_is_a_command_that_loads_nothing_of_the_others(process: str, others: str) -> None:
+    """Each module costs every process of a machine its memory, and every start its time."""
+    code = f"import sys, customeros.ops.cli, customeros.{process}; print(*sys.modules)"
+
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+
+    assert f"customeros.{process}" in loaded
+    assert set(others.split()).isdisjoint(loaded)
+
+
+def test_the_command_itself_loads_no_client() -> None:
+    code = "import sys, customeros.ops.cli; print(*sys.modules)"
+
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+
+    assert {"aiokafka", "clickhouse_connect", "faust", "numpy", "pyarrow"}.isdisjoint(loaded)

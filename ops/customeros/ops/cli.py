@@ -10,17 +10,7 @@ from typing import Annotated
 
 import typer
 
-from customeros.ops import (
-    account_commands,
-    ask,
-    dead_letters,
-    identity_commands,
-    rules_commands,
-    schema_commands,
-    suggestion_commands,
-    topic_commands,
-)
-from customeros.ops.replay import commands as replay
+from customeros.ops.later import commands_of
 from customeros.ops.stages import STAGES
 from customeros.ops.variables import unknown_variables
 from customeros.runtime.config import read_config
@@ -33,20 +23,27 @@ from customeros.runtime.waiting import once_available
 from customeros.schemas.topics import all_topics
 
 app = typer.Typer(
+    # A worker is a command as well, and needs none of what the others import.
+    cls=commands_of(
+        {
+            "customer": "customeros.ops.ask:app",
+            "account": "customeros.ops.account_commands:app",
+            "dead-letters": "customeros.ops.dead_letters:app",
+            "topics": "customeros.ops.topic_commands:app",
+            "schemas": "customeros.ops.schema_commands:app",
+            "replay": "customeros.ops.replay.commands:app",
+            "identity": "customeros.ops.identity:app",
+            "why": "customeros.ops.identity_commands:why",
+            "split": "customeros.ops.identity_commands:split",
+            "join": "customeros.ops.identity_commands:join",
+            "undo": "customeros.ops.identity_commands:undo",
+        }
+    ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
     help="Run and operate customerOS: one live state per customer, on Kafka and ClickHouse.",
 )
-app.add_typer(ask.app, name="customer")
-app.add_typer(account_commands.app, name="account")
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(topic_commands.app, name="topics")
-app.add_typer(schema_commands.app, name="schemas")
-app.add_typer(replay.app, name="replay")
-identity_commands.register(app)
-suggestion_commands.register(identity_commands.app)
-rules_commands.register(identity_commands.app)
 
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 CreateTopics = Annotated[bool, typer.Option(help="First create the topics that are missing.")]

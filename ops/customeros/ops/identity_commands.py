@@ -24,13 +24,6 @@ Reason = Annotated[str, typer.Option("--why", help="Recorded with the change.")]
 Json = Annotated[bool, typer.Option("--json", help="For scripts.")]
 
 
-def register(root: typer.Typer) -> None:
-    """Put the commands under the command *root*."""
-    root.add_typer(app, name="identity")
-    for command in (why, split, join, undo):
-        root.command()(command)
-
-
 def why(a: Who, b: Who, as_json: Json = False) -> None:
     """Why two are one customer: each piece of evidence; or what keeps them apart."""
     found = _ask(f"why?{urllib.parse.urlencode({'a': a, 'b': b})}")
