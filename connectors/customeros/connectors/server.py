@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-import socket
 from asyncio import TimerHandle
-from collections.abc import Iterator
 from typing import Any, Final
 
 import structlog
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from customeros.runtime.errors import Misconfigured
-from customeros.runtime.gathering import Gathering
+from customeros.runtime import http
 from customeros.runtime.settings import Collector
 
 # Of one request: request line and headers. SDKs send some 2 KB, with a browser's cookies 8 KB.
@@ -35,8 +29,8 @@ def serve(app: Any, collector: Collector) -> int:
     Raises:
         Misconfigured: the port is taken.
     """
-    listening = _listen(collector)
-    server = _Server(server_config(app))
+    listening = http.listen(collector.host, collector.port, "CUSTOMEROS_COLLECTOR__PORT")
+    server = http.Server(server_config(app))
     structlog.get_logger().info("collector_started", port=collector.port)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:
         runner.run(server.serve(sockets=[listening]))
@@ -45,15 +39,10 @@ def serve(app: Any, collector: Collector) -> int:
 
 def server_config(app: Any) -> uvicorn.Config:
     """How uvicorn serves the collector, but for where it listens."""
-    return uvicorn.Config(
+    return http.server_config(
         app,
-        loop="uvloop",
         http=BoundedProtocol,
         lifespan="on",
-        access_log=False,  # it would hold addresses
-        log_config=None,
-        proxy_headers=False,
-        server_header=False,
         date_header=False,
         limit_concurrency=_MAX_CONNECTIONS,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
@@ -61,7 +50,7 @@ def server_config(app: Any) -> uvicorn.Config:
     )
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class BoundedProtocol(http.Protocol):
     """Closes connections whose request does not end: uvicorn would wait, and keep what came."""
 
     _deadline: TimerHandle | None = None
@@ -69,7 +58,7 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_head: bool = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(Gathering(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(transport)
         self._arm()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -104,28 +93,3 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-
-
-class _Server(uvicorn.Server):
-    """Ends on a signal as asked; uvicorn's own would then raise the signal once more."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
-def _listen(collector: Collector) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((collector.host, collector.port))
-    except OSError as error:
-        listening.close()
-        raise Misconfigured(
-            f"port {collector.port} of {collector.host} cannot be used ({error.strerror}): "
-            "CUSTOMEROS_COLLECTOR__PORT names another"
-        ) from error
-    return listening

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import socket
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Final
 
 import structlog
 import uvicorn
-from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from customeros.runtime import http
 from customeros.runtime.config import read_config
 from customeros.runtime.ending import EXIT_CRASHED
-from customeros.runtime.errors import Misconfigured
 from customeros.runtime.garbage import collect_rarely
-from customeros.runtime.gathering import Gathering
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
@@ -57,7 +51,7 @@ def run_api(settings: Settings) -> int:
         Misconfigured: the configuration is wrong, or the port is taken.
     """
     config, secrets = read_config(settings), read_secrets(settings)
-    listening = _listen(settings)
+    listening = http.listen(settings.api.host, settings.api.port, "CUSTOMEROS_API__PORT")
     evidence, made = Links(store_of(settings, LINKS)), Changes()
     copies = tuple(
         LiveCopy(prefixed(settings, topic), settings.kafka_client, store=store)
@@ -104,7 +98,9 @@ def run_api(settings: Settings) -> int:
         ReadOnlyRegistry(settings.kafka.topic_prefix, settings.build),
         health=lambda: kept_up.trouble,
     )
-    server = _Server(server_config(app))
+    server = http.Server(
+        http.server_config(app, lifespan="off", timeout_graceful_shutdown=_DRAIN_SECONDS)
+    )
     structlog.get_logger().info("api_started", port=settings.api.port)
     collect_rarely()
     sys.setswitchinterval(_TURN_SECONDS)
@@ -118,39 +114,6 @@ def run_api(settings: Settings) -> int:
     return EXIT_CRASHED if kept_up.failed else 0
 
 
-def server_config(app: ASGIApp) -> uvicorn.Config:
-    """How uvicorn serves the API, but for where it listens."""
-    return uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=_Protocol,
-        lifespan="off",
-        access_log=False,  # paths hold identifiers
-        log_config=None,
-        proxy_headers=False,  # nobody asks where a request came from
-        server_header=False,
-        timeout_graceful_shutdown=_DRAIN_SECONDS,
-    )
-
-
-class _Protocol(HttpToolsProtocol):
-    """Sends the head of an answer and its body at once."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(Gathering(transport, self.loop))  # type: ignore[arg-type]
-
-
-class _Server(uvicorn.Server):
-    """Ends on a signal as asked; uvicorn's own would then raise the signal once more."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield
-
-
 async def _serve(server: uvicorn.Server, listening: socket.socket, copies: Copies) -> None:
     """Serve until told to stop, or until a copy has died."""
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
@@ -158,17 +121,3 @@ async def _serve(server: uvicorn.Server, listening: socket.socket, copies: Copie
         await asyncio.wait({serving}, timeout=_WATCH_SECONDS)
         server.should_exit |= copies.failed
     serving.result()
-
-
-def _listen(settings: Settings) -> socket.socket:
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((settings.api.host, settings.api.port))
-    except OSError as error:
-        listening.close()
-        raise Misconfigured(
-            f"port {settings.api.port} of {settings.api.host} cannot be used ({error.strerror}): "
-            "CUSTOMEROS_API__PORT names another"
-        ) from error
-    return listening

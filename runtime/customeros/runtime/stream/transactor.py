@@ -17,9 +17,9 @@ from customeros.runtime.topics import prefixed
 from customeros.schemas.topics import Topic
 
 _LOG: Final = structlog.get_logger()
-# A dead owner's open transaction holds up readers of committed records at most this long, if it has
-# no successor, who ends it at once. A broker that is back within it finds the transaction as it was;
-# one that was away for longer ends it as if there were a successor. It allows 15 min at most.
+# A dead owner's open transaction holds up readers of committed records at most this long, if it
+# has no successor, who ends it at once. A broker that is back within it finds the transaction as it
+# was; one that was away for longer ends it as if there were a successor. It allows 15 min at most.
 _TRANSACTION_MS: Final = 300_000
 # After so long without an answer the same is asked again.
 _ANSWER_SECONDS: Final = 30.0
