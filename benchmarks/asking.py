@@ -80,7 +80,8 @@ class _Asking:
         self._asked = questions
         self._chance = random.Random(questions.seed)
         self._due: deque[float] = deque()
-        self._idle: list[_Connection] = []
+        # In turn, as a server closes what is idle for seconds.
+        self._idle: deque[_Connection] = deque()
         self._over = False
         self._took: list[float] = []
         self._statuses: Counter[int] = Counter()
@@ -102,7 +103,7 @@ class _Asking:
                 connection.send(self._question(), time.monotonic())
             await asyncio.sleep(self._asked.seconds)
         else:
-            self._idle = list(connections)
+            self._idle.extend(connections)
             sent = 0
             while (now := time.monotonic()) < until:
                 while begun + sent / self._asked.rate <= now:
@@ -133,7 +134,7 @@ class _Asking:
 
     def _send_due(self) -> None:
         while self._due and self._idle:
-            self._idle.pop().send(self._question(), self._due.popleft())
+            self._idle.popleft().send(self._question(), self._due.popleft())
 
     def _question(self) -> bytes:
         path = self._chance.choice(self._asked.paths)
