@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import platform
 import shlex
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -51,25 +53,14 @@ def pace_us(processes: int) -> float:
     Args:
         processes: so many do it at once; cores that are two halves of one are slower together.
     """
-    others = {}
-    for _ in range(processes - 1):
-        readable, writable = os.pipe()
-        if (child := os.fork()) == 0:
-            os.write(writable, json.dumps(_lap_us()).encode())
-            os._exit(0)
-        os.close(writable)
-        others[child] = readable
-    laps = _lap_us()
-    for child, readable in others.items():
-        with os.fdopen(readable) as told:
-            laps += json.load(told)
-        os.waitpid(child, 0)
-    return round(statistics.median(laps), 1)
+    with multiprocessing.Pool(processes) as pool:
+        laps = pool.map(_laps_us, [_LAPS] * processes, chunksize=1)
+    return round(statistics.median(chain.from_iterable(laps)), 1)
 
 
-def _lap_us() -> list[float]:
+def _laps_us(number: int) -> list[float]:
     laps = []
-    for _ in range(_LAPS):
+    for _ in range(number):
         began = time.process_time()
         for _ in range(_ROUNDS):
             json.loads(json.dumps(_DOCUMENT))

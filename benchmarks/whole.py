@@ -39,7 +39,7 @@ _WARM_UP_EVENTS: Final = 200
 _BATCH: Final = 100
 _CONNECTIONS: Final = 4
 _CPU: Final = "CPU µs/event"
-_SUMMED: Final = (_CPU, "RSS MB", "peak RSS MB")
+_MEMORY: Final = ("RSS MB", "peak RSS MB")
 PROCESSES: Final = (
     *("collector", "resolve", "graph", "state", "sink-clickhouse", "api"),
     *("kafka", "clickhouse", "client"),
@@ -78,19 +78,14 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
         }
         for name in pids
     ]
+    platform = [row for row in by_process if row["process"] != "client"]
     whole: Row = {
         "what": "end to end",
         "events": events,
         "seconds": seconds,
         "events/s": events / seconds,
-        **{
-            name: sum(
-                float(row[name])
-                for row in by_process
-                if name == _CPU or row["process"] != "client"  # whose memory is no part of it
-            )
-            for name in _SUMMED
-        },
+        _CPU: _sum(by_process, _CPU),
+        **{name: _sum(platform, name) for name in _MEMORY},
     }
     accepted: Row = {
         "what": "accepted by the collector",
@@ -114,6 +109,10 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
             [{**mix_of(calls), **families}],
         ),
     ]
+
+
+def _sum(rows: Sequence[Row], name: str) -> float:
+    return sum(float(row[name]) for row in rows)
 
 
 def sustained(settings: Settings, calls: Sequence[Call]) -> float:

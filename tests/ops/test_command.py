@@ -272,6 +272,7 @@ def test_a_process_whose_broker_is_away_waits_for_it_before_it_creates_topics(
 @pytest.mark.parametrize(
     ("process", "others"),
     [
+        ("ops.cli", "aiokafka clickhouse_connect faust numpy pyarrow"),
         ("runtime.stream.worker", "clickhouse_connect numpy pyarrow starlette uvicorn"),
         ("connectors.collector", "clickhouse_connect faust numpy pyarrow starlette"),
         ("serving.run", "aiokafka faust numpy pyarrow"),
@@ -286,11 +287,3 @@ def test_a_process_is_a_command_that_loads_nothing_of_the_others(process: str, o
 
     assert f"customeros.{process}" in loaded
     assert set(others.split()).isdisjoint(loaded)
-
-
-def test_the_command_itself_loads_no_client() -> None:
-    code = "import sys, customeros.ops.cli; print(*sys.modules)"
-
-    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
-
-    assert {"aiokafka", "clickhouse_connect", "faust", "numpy", "pyarrow"}.isdisjoint(loaded)

@@ -326,6 +326,7 @@ def test_a_comparison_that_failed_is_not_tried_again_at_once() -> None:
     until(refused, what="the failure is told")
     slow.now += 10_000
     slow.fails = False
+    slow.made.begin(WORKSPACE, None)
 
     def compared() -> bool:
         slow.made.begin(WORKSPACE, None)

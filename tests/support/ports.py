@@ -17,10 +17,10 @@ __all__ = ["few_ports", "free_port"]
 @contextmanager
 def few_ports(some: range) -> Iterator[None]:
     """As if this machine had no other ports, and this process had been told none."""
-    claims: dict[int, int] = {}
+    claims: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ports, "_FREE_RANGE", some)
         patch.setattr(ports, "_claims", claims)
         yield
-    for claim in claims.values():
+    for claim in claims:
         os.close(claim)

@@ -11,6 +11,7 @@ import uvicorn
 
 from customeros.runtime import http
 from customeros.runtime.settings import Collector
+from customeros.runtime.stack.ports import listen
 
 # Of one request: request line and headers. SDKs send some 2 KB, with a browser's cookies 8 KB.
 _MAX_HEAD_BYTES: Final = 64 * 1024
@@ -29,7 +30,7 @@ def serve(app: Any, collector: Collector) -> int:
     Raises:
         Misconfigured: the port is taken.
     """
-    listening = http.listen(collector.host, collector.port, "CUSTOMEROS_COLLECTOR__PORT")
+    listening = listen(collector.host, collector.port, "CUSTOMEROS_COLLECTOR__PORT")
     server = http.Server(server_config(app))
     structlog.get_logger().info("collector_started", port=collector.port)
     with asyncio.Runner(loop_factory=server.config.get_loop_factory()) as runner:

@@ -1,44 +1,15 @@
-"""How do the platform's HTTP servers listen, answer and end?"""
+"""How do the platform's HTTP servers answer and end?"""
 
 from __future__ import annotations
 
 import asyncio
-import errno
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-from customeros.runtime.errors import Misconfigured
-from customeros.runtime.stack.ports import taken_port_sentence
-
-
-def listen(host: str, port: int, variable: str) -> socket.socket:
-    """
-    A socket that is bound, and that `Server` may be given.
-
-    Args:
-        variable: the setting that names the port.
-
-    Raises:
-        Misconfigured: the port cannot be used, with what to change.
-    """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((host, port))
-    except OSError as error:
-        listening.close()
-        if error.errno == errno.EADDRINUSE:
-            raise Misconfigured(taken_port_sentence(port, variable)) from error
-        raise Misconfigured(
-            f"Port {port} of {host} cannot be used ({error.strerror}): {variable} names another."
-        ) from error
-    return listening
 
 
 def server_config(app: Any, **settings: Any) -> uvicorn.Config:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import threading
 from collections.abc import Callable, Mapping
@@ -15,9 +14,8 @@ import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from prometheus_client.exposition import MetricsHandler
 
-from customeros.runtime.errors import Misconfigured
 from customeros.runtime.settings import Metrics
-from customeros.runtime.stack.ports import taken_port_sentence
+from customeros.runtime.stack.ports import listen
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -85,17 +83,15 @@ def serve_metrics(metrics: Metrics, *, trouble: Callable[[], str]) -> None:
         trouble: why this process is not at work, in words, for `/readyz`; empty: it is.
 
     Raises:
-        Misconfigured: somebody else listens on that port.
+        Misconfigured: the port cannot be used.
     """
     if metrics.port:
         answers = type("Answers", (_Answers,), {"trouble": staticmethod(trouble)})
-        try:
-            server = ThreadingHTTPServer((metrics.host, metrics.port), answers)
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise
-            sentence = taken_port_sentence(metrics.port, "CUSTOMEROS_METRICS__PORT")
-            raise Misconfigured(sentence) from error
+        place = metrics.host, metrics.port
+        server = ThreadingHTTPServer(place, answers, bind_and_activate=False)
+        server.socket.close()
+        server.socket = listen(*place, "CUSTOMEROS_METRICS__PORT")
+        server.server_activate()
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
         structlog.get_logger().info("metrics_served", port=metrics.port)

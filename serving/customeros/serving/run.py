@@ -16,6 +16,7 @@ from customeros.runtime.ending import EXIT_CRASHED
 from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
+from customeros.runtime.stack.ports import listen
 from customeros.runtime.topics import prefixed
 from customeros.schemas.topics import (
     ACCOUNT_STATE,
@@ -51,7 +52,7 @@ def run_api(settings: Settings) -> int:
         Misconfigured: the configuration is wrong, or the port is taken.
     """
     config, secrets = read_config(settings), read_secrets(settings)
-    listening = http.listen(settings.api.host, settings.api.port, "CUSTOMEROS_API__PORT")
+    listening = listen(settings.api.host, settings.api.port, "CUSTOMEROS_API__PORT")
     evidence, made = Links(store_of(settings, LINKS)), Changes()
     copies = tuple(
         LiveCopy(prefixed(settings, topic), settings.kafka_client, store=store)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import random
@@ -18,8 +19,8 @@ from customeros.runtime.stack.cache import default_cache
 # Below the range that systems hand out to clients (32768 and up on Linux), so that no passing
 # connection takes a port between our looking and our listening.
 _FREE_RANGE = range(20_000, 32_000)
-# What this process was told, with the descriptor that keeps each locked until it ends.
-_claims: Final[dict[int, int]] = {}
+# Of the files that stay locked until this process ends, one for each port that it was told.
+_claims: Final[list[int]] = []
 
 
 def free_port(besides: Set[int] = frozenset()) -> int:
@@ -42,9 +43,7 @@ def free_port(besides: Set[int] = frozenset()) -> int:
 
 
 def _claimed(port: int) -> bool:
-    """Whether no process of this user was told this port, and so it is this one's."""
-    if port in _claims:
-        return False
+    """Whether nobody of this user was told this port, and so it is this caller's."""
     folder = default_cache() / "ports"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -57,7 +56,7 @@ def _claimed(port: int) -> bool:
     except BlockingIOError:
         os.close(claim)
         return False
-    _claims[port] = claim
+    _claims.append(claim)
     return True
 
 
@@ -76,6 +75,30 @@ def port_taken(port: int) -> bool:
         except OSError:
             return True
     return False
+
+
+def listen(host: str, port: int, variable: str) -> socket.socket:
+    """
+    A socket that is bound to this port of *host*, for a server to listen on.
+
+    Args:
+        variable: the setting that names the port.
+
+    Raises:
+        Misconfigured: the port cannot be used, with what to change.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Misconfigured(taken_port_sentence(port, variable)) from error
+        raise Misconfigured(
+            f"Port {port} of {host} cannot be used ({error.strerror}): {variable} names another."
+        ) from error
+    return listening
 
 
 def port_holder(port: int) -> str | None:

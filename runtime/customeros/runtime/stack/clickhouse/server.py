@@ -26,7 +26,7 @@ from customeros.runtime.settings import LOOPBACK, Settings
 from customeros.runtime.stack.clickhouse import protocol, statements
 from customeros.runtime.stack.clickhouse.engine import Engine
 from customeros.runtime.stack.clickhouse.protocol import EngineError, Request, User
-from customeros.runtime.stack.ports import taken_port_sentence
+from customeros.runtime.stack.ports import listen
 
 _T = TypeVar("_T")
 
@@ -67,10 +67,11 @@ async def _serve(settings: Settings) -> int:
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=_STOP_SECONDS)
     await runner.setup()
     try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
-    except OSError as error:
+        listening = listen(LOOPBACK, port, "CUSTOMEROS_CLICKHOUSE__PORT")
+    except Misconfigured:
         engine.close()
-        raise Misconfigured(taken_port_sentence(port, "CUSTOMEROS_CLICKHOUSE__PORT")) from error
+        raise
+    await web.SockSite(runner, listening).start()
     log.info("clickhouse_listening", port=port, version=engine.version)
     await stop.wait()
     await runner.cleanup()
