@@ -159,7 +159,7 @@ def test_a_rebuild_survives_kill_9_says_the_same_and_takes_over(stack: WholeStac
 def test_a_rebuild_that_differs_is_told_by_name_and_takes_nothing_over(stack: WholeStack) -> None:
     """As if other code or other rules had kept two identifiers apart."""
     _send(stack, "bob", 1, anonymousId="laptop")
-    bob = _known(stack, "user_id:bob", 1)["customer_id"]
+    _known(stack, "user_id:bob", 1)
     _ran(stack, "replay", "seed", "2")
     secret = read_secrets(stack.settings).workspace_key("default")
     user, laptop = (
@@ -173,6 +173,7 @@ def test_a_rebuild_that_differs_is_told_by_name_and_takes_nothing_over(stack: Wh
     told = json.loads(_ran(stack, "replay", "--switch", "--json", code=1))
 
     assert (told["equal"], told["running"]["generation"]) == (False, 1)
+    bob = _known(stack, "user_id:bob", 1)["customer_id"]
     assert told["customers"]["other"] == {"count": 1, "first": [f"default|{bob}"]}
     assert told["customers"]["only_rebuilt"]["count"] == 1
     assert told["identifiers"]["only_running"]["count"] == 1
