@@ -74,10 +74,12 @@ class Delivery(NamedTuple):
     Args:
         records: ascending offsets; never empty.
         after: the last offset delivered before it in this generation; None: it is the first.
+        more: another of its partition follows, which the same answer of the broker brought.
     """
 
     records: Sequence[Delivered]
     after: int | None
+    more: bool = False
 
 
 class BatchSchema(faust.Schema[Any, Any]):
@@ -179,9 +181,10 @@ class _Consumer(driver.Consumer):
             await self._unread(fetched)
             return
         wanted = self._buffered_partitions.union(active or ())
+        last = {tp.partition: tp for tp in fetched if tp in wanted}
         for tp, records in fetched.items():
             if tp in wanted and self._goes_on(generation):
-                yield tp, self._message(tp, records)
+                yield tp, self._message(tp, records, more=tp != last[tp.partition])
             else:
                 self._delivered[tp] = _SKIPPED
 
@@ -232,9 +235,9 @@ class _Consumer(driver.Consumer):
     def _goes_on(self, generation: int) -> bool:
         return bool(self.flow_active and self.app.consumer_generation_id == generation)
 
-    def _message(self, tp: TP, records: Sequence[Any]) -> ConsumerMessage:
+    def _message(self, tp: TP, records: Sequence[Any], *, more: bool) -> ConsumerMessage:
         last = records[-1]
-        delivery: Any = Delivery(records, self._delivered.get(tp))
+        delivery: Any = Delivery(records, self._delivered.get(tp), more)
         self._delivered[tp] = last.offset
         return ConsumerMessage(
             tp.topic,

@@ -204,9 +204,12 @@ class Owner:
         self._open.acknowledge.append(acknowledge)
         self._open.records += len(delivery.records)
         self._fold(topic, delivery.records)
-        if self._open.records >= _PENDING_RECORDS // 2:
+        full = self._open.records >= _PENDING_RECORDS // 2
+        if full:
             self._hurry.set()
-        self._work.set()
+        # What one answer of the broker brought goes into one transaction.
+        if full or not delivery.more:
+            self._work.set()
 
     async def commit_always(self) -> None:
         """
@@ -257,6 +260,8 @@ class Owner:
     async def drain(self) -> None:
         """Return when all that was taken is committed and acknowledged."""
         self._hurry.set()
+        if self._open.records:
+            self._work.set()
         async with self._settled:
             await self._settled.wait_for(lambda: not (self._pending or self._work.is_set()))
 
