@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
+from customeros.schemas.avro_values import long_bytes
 from customeros.schemas.codec import ASSIGNMENT, IDENTITY_LINK
 from customeros.schemas.codec import CUSTOMER_STATE as STATE
-from customeros.schemas.compiled import long_bytes
 from customeros.schemas.customer import (
     Consent,
     CurrencyTotals,

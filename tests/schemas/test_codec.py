@@ -16,8 +16,9 @@ from msgspec.structs import replace
 
 from customeros.schemas import codec
 from customeros.schemas.account import AccountState
+from customeros.schemas.avro_values import long_bytes, read_long
 from customeros.schemas.codec import HEADER_BYTES, AvroCodec, Undecodable, parsed
-from customeros.schemas.compiled import compile_codec, long_bytes, read_long
+from customeros.schemas.compiled import compile_codec
 from customeros.schemas.customer import CustomerState, KnownIdentifier
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, Order, ResolvedEvent

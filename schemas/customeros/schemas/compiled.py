@@ -18,18 +18,11 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 
+from customeros.schemas.avro_values import HELPERS, MANY, TIME, as_text, long_bytes
 from customeros.schemas.remembered import Remembered
 
 T = TypeVar("T", bound=msgspec.Struct)
 
-_LONG_BITS: Final = 64
-_LONG_BYTES: Final = 10
-_CONTINUED: Final = 0x808080808080
-_SIX_BYTES: Final = 0x008080808080
-# A state is written and read again and again with the times and words that it had before.
-_LARGE: Final = 16_384
-_WORDS: Final = 4_096
-_WORD_CHARACTERS: Final = 100
 # Fields whose values are few; so are the keys of maps.
 _RECURRING: Final = frozenset(
     ("workspace", "source", "family", "kind", "type", "name", "currency", "channel")
@@ -94,110 +87,13 @@ def compile_plain(
     return reader.function("value, at")
 
 
-def long_bytes(number: int) -> bytes:
-    """Avro's zigzag varint of *number*; OverflowError beyond 64 bits."""
-    rest = (number << 1) ^ (number >> (_LONG_BITS - 1))
-    if rest >> 35 and not rest >> 42:  # times of the years 1987 to 2039 in ms
-        pairs = rest & 0x3FFF | (rest & 0xFFFC000) << 2 | (rest & 0x3FFF0000000) << 4
-        six = pairs & 0x7F007F007F | (pairs & 0x3F803F803F80) << 1
-        return (six | _SIX_BYTES).to_bytes(6, "little")
-    if not 0 <= rest < 1 << _LONG_BITS:
-        raise OverflowError("a long has 64 bits")
-    out = bytearray()
-    while rest > 127:
-        out.append(rest & 127 | 128)
-        rest >>= 7
-    out.append(rest)
-    return bytes(out)
-
-
-def read_long(data: bytes, at: int) -> tuple[int, int]:
-    """The long at *at* and the position after it."""
-    time = _TIME[data[at : at + 6]]
-    if time is not None:
-        return time, at + 6
-    number = shift = 0
-    for place in range(at, at + _LONG_BYTES):
-        byte = data[place]
-        number |= (byte & 127) << shift
-        if byte < 128:
-            if number >> _LONG_BITS:
-                break
-            return (number >> 1) ^ -(number & 1), place + 1
-        shift += 7
-    raise ValueError("a long has 64 bits")
-
-
-def _time(data: bytes) -> int | None:
-    """The long that six bytes are, as `long_bytes` writes times; None: they are none."""
-    six = int.from_bytes(data, "little")
-    if six & _CONTINUED != _SIX_BYTES:
-        return None
-    pairs = six & 0x7F007F007F | (six & 0x7F007F007F00) >> 1
-    number = pairs & 0x3FFF | pairs >> 2 & 0xFFFC000 | pairs >> 4 & 0x3FFF0000000
-    return (number >> 1) ^ -(number & 1)
-
-
-_TIME: Final = Remembered(_time, most=_LARGE)
-
-
-def _read_size(data: bytes, at: int) -> tuple[int, int]:
-    size, at = read_long(data, at)
-    if size < 0:
-        raise ValueError("a size is not negative")
-    return size, at
-
-
-def _read_count(data: bytes, at: int) -> tuple[int, int]:
-    """The number of items of a block; a negative one is followed by the block's size in bytes."""
-    count, at = read_long(data, at)
-    if count == 0:
-        raise ValueError("zero takes one byte")
-    if count < 0:
-        _, at = _read_size(data, at)
-    return abs(count), at
-
-
-def _text(text: str) -> str:
-    data = text.encode()
-    return _as_text(long_bytes(len(data)) + data)
-
-
-class _Words(Remembered[str, str]):
-    """The text of words; those too long to come again are not remembered."""
-
-    def __missing__(self, key: str) -> str:
-        return _text(key) if len(key) > _WORD_CHARACTERS else super().__missing__(key)
-
-
-def _as_text(data: bytes) -> str:
-    return data.decode("latin-1")
-
-
-# By the first byte: the long that it is alone; the bytes of a text whose size it is, itself too.
-_SMALL: Final = [None if byte > 127 else (byte >> 1) ^ -(byte & 1) for byte in range(256)]
-_STEP: Final = [0 if size is None or size < 0 else 1 + size for size in _SMALL]
-
-_NAMES: Final[Mapping[str, Any]] = {
-    "SMALL": _SMALL,
-    "STEP": _STEP,
-    "LONG": Remembered(lambda number: _as_text(long_bytes(number)), most=_LARGE),
-    "WORD": _Words(_text, most=_WORDS),
-    "as_text": _as_text,
-    "TIME": _TIME,
-    "read_long": read_long,
-    "read_size": _read_size,
-    "read_count": _read_count,
-}
-
-
 class _Generator:
     """Source text of one function; `write` and `read` append the lines for one schema node."""
 
     def __init__(self, arguments: str, unread: Collection[str] = ()) -> None:
         self._unread = unread
         self._lines = [f"def generated({arguments}):"]
-        self._names = dict(_NAMES)
+        self._names = dict(HELPERS)
         self._depth = 1
         self._fresh = 0
         self._pieces: list[str] = []
@@ -226,7 +122,7 @@ class _Generator:
                     part = f"{name}.{field['name']}"
                     self.write(field["type"], field_kind, part, recurs=field["name"] in _RECURRING)
             case {"type": "enum", "symbols": symbols}:
-                coded = {s: _as_text(long_bytes(n)) for n, s in enumerate(_symbols(symbols, kind))}
+                coded = {s: as_text(long_bytes(n)) for n, s in enumerate(_symbols(symbols, kind))}
                 self._put(f"{self._constant(coded)}[{value}]")
             case {"type": "array", "items": item}:
                 (item_kind, _) = _arguments(kind, tuple)
@@ -482,10 +378,10 @@ class _PlainGenerator(_Generator):
         self._within_times = False
 
         def of_six_bytes(data: bytes) -> Any:
-            number = _TIME[data]
+            number = TIME[data]
             return None if number is None else time(number)
 
-        self._names |= {"time": time, "TOLD": Remembered(of_six_bytes, most=_LARGE)}
+        self._names |= {"time": time, "TOLD": Remembered(of_six_bytes, most=MANY)}
 
     def read(self, schema: Any, kind: Any, target: str) -> None:
         said = isinstance(schema, dict) and schema.get("logicalType") == "timestamp-millis"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
+from customeros.schemas.avro_values import read_long
 from customeros.schemas.codec import HEADER_BYTES, MAGIC, Undecodable, released_schemas
-from customeros.schemas.compiled import read_long
 
 _FIELD: Final = "version"
 

@@ -7,8 +7,8 @@ from functools import lru_cache
 from itertools import chain
 from typing import Final
 
+from customeros.schemas.avro_values import long_bytes
 from customeros.schemas.codec import EVENT, HEADER_BYTES, RESOLVED_EVENT
-from customeros.schemas.compiled import long_bytes
 from customeros.schemas.event import Event, ResolvedEvent
 
 _EVENT_HEADER: Final = EVENT.newest.id.to_bytes(HEADER_BYTES, "big")

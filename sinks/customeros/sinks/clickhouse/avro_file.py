@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from customeros.schemas.compiled import long_bytes
+from customeros.schemas.avro_values import long_bytes
 from customeros.sinks.clickhouse.record import Row
 
 _MAGIC: Final = b"Obj\x01"

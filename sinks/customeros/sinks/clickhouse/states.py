@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from customeros.schemas.account import AccountState, AccountStatus
+from customeros.schemas.avro_values import read_long
 from customeros.schemas.codec import ACCOUNT_STATE, CUSTOMER_STATE, HEADER_BYTES
-from customeros.schemas.compiled import read_long
 from customeros.schemas.customer import CustomerState, Metrics, Trait
 from customeros.sinks.clickhouse.json_text import json_object, plain
 from customeros.sinks.clickhouse.record import Record, Row, name_in
