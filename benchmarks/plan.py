@@ -112,8 +112,9 @@ def main() -> None:
     kept = read_kept(FOLDER, [whole.MEASUREMENT]).get("whole")
     if kept is None:
         sys.exit("nothing is kept: python -m benchmarks --keep whole")
+    # As the table shows them, so that whoever reads it can follow the arithmetic.
     micros = {
-        str(row["process"]): float(row["CPU µs/event"])
+        str(row["process"]): float(f"{row['CPU µs/event']:.3g}")
         for section in kept.sections
         for row in section.rows
         if "process" in row
