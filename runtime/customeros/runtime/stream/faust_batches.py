@@ -79,7 +79,7 @@ class Delivery(NamedTuple):
 
     records: Sequence[Delivered]
     after: int | None
-    more: bool = False
+    more: bool
 
 
 class BatchSchema(faust.Schema[Any, Any]):
