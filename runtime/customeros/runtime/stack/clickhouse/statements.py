@@ -68,9 +68,11 @@ _INSERT_WITH_DATA = re.compile(
     """,
     re.VERBOSE | re.DOTALL | re.IGNORECASE,
 )
+# Not possessive around the lookahead: Python before 3.11.5, Debian's too, matches that wrongly (its
+# issue 106052).
 _INSERT_FROM_INPUT = re.compile(
     rb"""
-    \s*+ (?P<into> insert \s++ into \b (?: (?!\binput\b) [^;'] | '(?:[^'\\]|\\.)*+' )*+ )
+    \s*+ (?P<into> insert \s++ into \b (?: (?!\binput\b) [^;'] | '(?:[^'\\]|\\.)*+' )* )
     input \s*+ \( \s*+ (?P<structure> '(?:[^'\\]|\\.)*+' ) \s*+ \)
     (?P<settings> (?:[^;']|'(?:[^'\\]|\\.)*+')*? ) \s++
     format \s++ (?P<format>\w++) [\ \t]*+ (?: \r?\n | (?=[^\s;]) )
