@@ -49,7 +49,9 @@ class Hands:
         owner.take(topic, delivery, generation=1, acknowledge=acknowledge)
 
 
-def owned(work: Callable[[Owner, Hands], Awaitable[None]]) -> Hands:
+def owned(
+    work: Callable[[Owner, Hands], Awaitable[None]], *, commit_seconds: float = _NEVER_SECONDS
+) -> Hands:
     """What was there once *work* was done beside an owner who commits."""
     hands, store = Hands(), DictStore()
 
@@ -58,7 +60,7 @@ def owned(work: Callable[[Owner, Hands], Awaitable[None]]) -> Hands:
         return Opened(cast(Any, hands), cast(Any, store), fold, "")
 
     async def run() -> None:
-        worker = Worker(commit_seconds=_NEVER_SECONDS)
+        worker = Worker(commit_seconds=commit_seconds)
         owner = Owner(Progress(STAGE, _NEVER_SECONDS), worker, 0, opened, opened())
         committing = asyncio.create_task(owner.commit_always())
         await work(owner, hands)
@@ -101,6 +103,34 @@ def test_what_waits_for_more_is_committed_when_the_partition_is_left() -> None:
 
     assert hands.outputs == [1]
     assert hands.acknowledged == [0]
+
+
+def test_who_is_behind_goes_on_gathering_after_a_commit_was_due() -> None:
+    async def work(owner: Owner, hands: Hands) -> None:
+        hands.give(owner, LEFT, *range(8_000), more=True)
+        await owner.room()
+        hands.give(owner, LEFT, 8_000, after=7_999, more=True)
+        await others_had_their_turn()
+        assert hands.outputs == [8_000]
+        hands.give(owner, LEFT, *range(8_001, 12_000), after=8_000, more=True)
+        await owner.room()
+        while len(hands.acknowledged) < 3:
+            await asyncio.sleep(0)
+
+    hands = owned(work)
+
+    assert hands.outputs == [8_000, 4_000]
+
+
+def test_more_that_never_comes_is_not_waited_for_for_ever() -> None:
+    """Offsets at the broker may be of transactions that were aborted."""
+
+    async def work(owner: Owner, hands: Hands) -> None:
+        hands.give(owner, LEFT, 0, more=True)
+        while not hands.acknowledged:
+            await asyncio.sleep(0)
+
+    assert owned(work, commit_seconds=0.001).outputs == [1]
 
 
 def test_a_full_hand_is_committed_though_more_follows() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 import faust
@@ -16,17 +15,11 @@ _FETCH_BYTES: Final = 1 << 20  # per partition; one such piece of each is kept i
 _HEARTBEATS_PER_SESSION: Final = 3.5
 
 
-def build_app(stage: str, settings: Settings, *, pause: Callable[[], float]) -> BatchApp:
-    """
-    The app of *stage*, without topics and agents; all that Faust would do by itself is off.
-
-    Args:
-        pause: as `BatchApp` takes it.
-    """
+def build_app(stage: str, settings: Settings) -> BatchApp:
+    """The app of *stage*, without topics and agents; all that Faust would do by itself is off."""
     worker = settings.worker
     return BatchApp(
         group_id(settings, stage),
-        pause=pause,
         broker=[f"kafka://{host}" for host in settings.bootstrap.split(",")],
         broker_credentials=_credentials(settings),
         store="memory://",

@@ -8,7 +8,7 @@ contract test sees to it that the pinned versions still have them.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
@@ -58,11 +58,13 @@ _LOG: Final = structlog.get_logger()
 # At rest a fetch waits so long for the first record, and brings it at once.
 _REST_WAIT_MS: Final = 250
 _REST_BYTES: Final = 1
-# While there is traffic it waits for more: one answer per commit brings all that came since the
-# last, where many would bring as much. Whatever has been fetched lies here until it is taken, and
-# what comes after it is not fetched before; so it is the broker that has to wait. With as many
-# bytes there is a backlog, and no wait.
+# While there is traffic it waits a little for more, since each answer costs, however little it
+# brings; not for long, since what comes is half a transaction's wait behind already.
+_TRAFFIC_WAIT_MS: Final = 50
+# With as many bytes there is a backlog, and no wait.
 _TRAFFIC_BYTES: Final = 1 << 20
+# More than the markers of transactions, which take an offset and are no records.
+_BACKLOG_OFFSETS: Final = 100
 # Fetched, but not delivered: unless a seek follows, the next delivery says so in `after`.
 _SKIPPED: Final = -2
 
@@ -74,7 +76,8 @@ class Delivery(NamedTuple):
     Args:
         records: ascending offsets; never empty.
         after: the last offset delivered before it in this generation; None: it is the first.
-        more: another of its partition follows, which the same answer of the broker brought.
+        more: for its partition another follows, which the same answer of the broker brought, or
+            waits at the broker.
     """
 
     records: Sequence[Delivered]
@@ -168,12 +171,12 @@ class _Consumer(driver.Consumer):
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, ConsumerMessage]]:
         fetched: Any
-        app: Any = self.app
         fetched, active = await self._wait_next_records(timeout)
         if fetched is None or self.should_stop:
             return
-        fetching = self._thread._ensure_consumer()._fetcher
-        fetching._fetch_max_wait_ms = int(app.pause() * 1000) if fetched else _REST_WAIT_MS
+        consumer = self._thread._ensure_consumer()
+        fetching = consumer._fetcher
+        fetching._fetch_max_wait_ms = _TRAFFIC_WAIT_MS if fetched else _REST_WAIT_MS
         fetching._fetch_min_bytes = _TRAFFIC_BYTES if fetched else _REST_BYTES
         generation = self.app.consumer_generation_id
         self._forget_before(generation)
@@ -182,9 +185,15 @@ class _Consumer(driver.Consumer):
             return
         wanted = self._buffered_partitions.union(active or ())
         last = {tp.partition: tp for tp in fetched if tp in wanted}
+        behind = {
+            tp.partition
+            for tp, records in fetched.items()
+            if _end(consumer, tp) - records[-1].offset > _BACKLOG_OFFSETS
+        }
         for tp, records in fetched.items():
             if tp in wanted and self._goes_on(generation):
-                yield tp, self._message(tp, records, more=tp != last[tp.partition])
+                more = tp != last[tp.partition] or tp.partition in behind
+                yield tp, self._message(tp, records, more=more)
             else:
                 self._delivered[tp] = _SKIPPED
 
@@ -274,23 +283,21 @@ class _Consumer(driver.Consumer):
         """Gaps between batches are normal and mean nothing."""
 
 
+def _end(consumer: Any, tp: TP) -> int:
+    """Offset after the last committed record, as the broker's last answer said; -1: unknown."""
+    try:
+        end: int | None = consumer.last_stable_offset(TopicPartition(*tp))
+    except AssertionError:  # it was taken away meanwhile
+        return -1
+    return -1 if end is None else end
+
+
 class _Transport(driver.Transport):
     Consumer = _Consumer
 
 
 class BatchApp(faust.App):
-    """
-    A Faust app whose every topic is delivered in batches.
-
-    Args:
-        pause: for how long records are gathered before they are delivered, seconds. Oftener than
-            they are committed is for nothing: each delivery costs some 100 µs, and each answer of
-            the broker more, however few records it has.
-    """
-
-    def __init__(self, *args: Any, pause: Callable[[], float], **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.pause = pause
+    """A Faust app whose every topic is delivered in batches."""
 
     def _new_transport(self) -> _Transport:
         return _Transport(self.conf.broker_consumer, self)

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -43,6 +44,9 @@ _PENDING_RECORDS: Final = 8_000
 # of one key are folded into one output; but at most ten times as long as at rest.
 _LINGER_PER_TRANSACTION: Final = 5
 _LONGEST_LINGER: Final = 10
+# Who is behind gathers until the hand is full, to get on with fewer outputs, or so many times as
+# long as at rest: what waits at the broker may come slowly, or turn out to be no records.
+_LONGEST_GATHER: Final = 40
 # Few partitions share out what many would keep decoded.
 _DECODED_BYTES: Final = 16 << 20
 
@@ -165,14 +169,16 @@ class Owner:
         self._partition = partition
         self._opening = opening
         self._opened = opened
-        self._shortest = self._linger = worker.commit_seconds
+        self._shortest = worker.commit_seconds
         self._generation = -1
         self._open = _InHand()
         self._sealed = _InHand()
         self._reopens = False
         self._last_offset: dict[Topic, int] = {}
-        self._work = asyncio.Event()
-        self._hurry = asyncio.Event()
+        self._due = 0.0
+        self._more_until: float | None = None
+        self._hurries = False
+        self._stirred = asyncio.Event()
         self._settled = asyncio.Condition()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"commit-{partition}")
         PARTITIONS_OWNED.labels(self._stage).inc()
@@ -204,34 +210,33 @@ class Owner:
         self._open.acknowledge.append(acknowledge)
         self._open.records += len(delivery.records)
         self._fold(topic, delivery.records)
-        full = self._open.records >= _PENDING_RECORDS // 2
-        if full:
-            self._hurry.set()
-        # What one answer of the broker brought goes into one transaction.
-        if full or not delivery.more:
-            self._work.set()
+        if not delivery.more:
+            self._more_until = None
+        elif self._more_until is None:
+            longest = self._shortest * _LONGEST_GATHER
+            self._more_until = asyncio.get_running_loop().time() + longest
+        self._stirred.set()
 
     async def commit_always(self) -> None:
         """
         Fold and commit what is taken, for ever.
 
         The first batch after a pause is committed at once, the following at most every
-        `commit_seconds`, and less often while that takes long: a lone event is fast, a stream of
-        them pays for few transactions, and a busy machine for fewer.
+        `commit_seconds`, less often while that takes long, and where more waits at the broker once
+        the hand is full: a lone event is fast, a stream of them pays for few transactions, a busy
+        machine for fewer, and who is behind for fewest.
 
         Raises:
             Fenced: a successor owns the partition.
             Lost: nobody can tell what became of a transaction, twice in a row.
         """
         loop = asyncio.get_running_loop()
-        due = 0.0
         lost = False
         while True:
-            await self._work.wait()
-            await self._until(due)
+            await self._until_due()
             begun = loop.time()
-            self._work.clear()
-            self._hurry.clear()
+            self._hurries = False
+            self._more_until = None
             sealed = self._opened.fold.seal()
             self._sealed, self._open = self._open, _InHand()
             committing = loop.time()
@@ -254,16 +259,14 @@ class Owner:
                 self._sealed = _InHand()
                 self._settled.notify_all()
             linger = max(self._shortest, took * _LINGER_PER_TRANSACTION)
-            self._linger = min(linger, self._shortest * _LONGEST_LINGER)
-            due = begun + self._linger
+            self._due = begun + min(linger, self._shortest * _LONGEST_LINGER)
 
     async def drain(self) -> None:
         """Return when all that was taken is committed and acknowledged."""
-        self._hurry.set()
-        if self._open.records:
-            self._work.set()
+        self._hurries = True
+        self._stirred.set()
         async with self._settled:
-            await self._settled.wait_for(lambda: not (self._pending or self._work.is_set()))
+            await self._settled.wait_for(lambda: not self._pending)
 
     def close(self) -> None:
         """Let go of the partition; what is not committed is void. Blocks."""
@@ -273,11 +276,6 @@ class Owner:
         self._opened.store.close()
         PARTITIONS_OWNED.labels(self._stage).dec()
         _LOG.info("partition_closed", stage=self._stage, partition=self._partition)
-
-    @property
-    def linger(self) -> float:
-        """Seconds from one commit to the next at the moment, where there is always something."""
-        return self._linger
 
     @property
     def stirred(self) -> object:
@@ -300,7 +298,6 @@ class Owner:
         self._open, self._sealed = self._sealed.before(self._open), _InHand()
         for topic, records in self._open.deliveries:
             self._fold(topic, records)
-        self._work.set()
         async with self._settled:
             self._reopens = False
             self._settled.notify_all()
@@ -313,13 +310,21 @@ class Owner:
     def _pending(self) -> int:
         return self._open.records + self._sealed.records
 
-    async def _until(self, due: float) -> None:
-        remaining = due - asyncio.get_running_loop().time()
-        if remaining > 0 and not self._hurry.is_set():
-            try:
-                await asyncio.wait_for(self._hurry.wait(), remaining)
-            except TimeoutError:
-                return
+    async def _until_due(self) -> None:
+        """Until what is in hand has to be committed."""
+        while (seconds := self._wait_seconds()) is None or seconds > 0:
+            self._stirred.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stirred.wait(), seconds)
+
+    def _wait_seconds(self) -> float | None:
+        """How long what is in hand may wait, if nothing comes; None: there is nothing."""
+        if not self._open.records:
+            return None
+        if self._hurries or self._open.records >= _PENDING_RECORDS // 2:
+            return 0.0
+        due = max(self._due, self._more_until or 0.0)
+        return due - asyncio.get_running_loop().time()
 
     def _commit(self, sealed: Sealed) -> None:
         begun = time.monotonic()

@@ -114,7 +114,7 @@ class Stage:
         self._owners: dict[int, asyncio.Task[Owner]] = {}
         self._leaving: dict[int, asyncio.Task[None]] = {}
         self._revoked_generation: int | None = None
-        self.app = build_app(processor.stage, settings, pause=self._pause)
+        self.app = build_app(processor.stage, settings)
         source = self.app.topic(
             *self._by_name,
             schema=BatchSchema(),
@@ -138,11 +138,6 @@ class Stage:
 
     def _opened_owners(self) -> list[Owner]:
         return [task.result() for task in tuple(self._owners.values()) if _is_open(task)]
-
-    def _pause(self) -> float:
-        """Until the first of them commits again, if it is never idle."""
-        lingers = (owner.linger for owner in self._opened_owners())
-        return min(lingers, default=self._settings.worker.commit_seconds)
 
     async def _consume(self, stream: Any) -> None:
         await _or_end(self._take_all(stream))

@@ -57,8 +57,9 @@ _BATCH_BYTES: Final = 32 * 1024 * 1024
 # rows cost ClickHouse a fifth of what those of 0.2 s did.
 _BEHIND_SECONDS: Final = 3.0
 _BEHIND_FACTOR: Final = 10
-# Otherwise rows wait so many times as long as the last batch took to write.
-_WAIT_FACTOR: Final = 2
+# Otherwise rows wait as long as the last batch took to write. Twice as long would feed itself: most
+# of the time goes by the row, so a batch that waited longer takes longer.
+_WAIT_FACTOR: Final = 1
 _QUEUE_KB: Final = 32 * 1024
 _DEAD_LETTER_SECONDS: Final = 10.0
 

@@ -1,0 +1,35 @@
+"""Over how many transactions does a worker on Kafka share its input out?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.counting import COUNTED, LEFT
+from support.delivery import CountingOnKafka
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def pipeline(kafka_bootstrap: str, unique: str, tmp_path: Path) -> Iterator[CountingOnKafka]:
+    made = CountingOnKafka(kafka_bootstrap, unique, tmp_path)
+    yield made
+    made.stop()
+
+
+def test_a_backlog_is_one_transaction_as_long_as_it_fits_into_a_hand(
+    pipeline: CountingOnKafka,
+) -> None:
+    """More than a worker is given at once, so that what it has first waits for the rest."""
+    events = 3_000
+    for number in range(events):
+        pipeline.produce(LEFT, b"default/k", b"%d" % number)
+
+    pipeline.settle()
+
+    offsets = [record.offset for record in pipeline.records(COUNTED)]
+    # The marker of a transaction takes an offset.
+    assert offsets == list(range(events))
