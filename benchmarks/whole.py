@@ -24,7 +24,7 @@ from benchmarks.rig import (
     send_all,
     wait_until,
 )
-from benchmarks.traffic import Call, mix_of, traffic
+from benchmarks.traffic import mix_of, traffic
 from benchmarks.usage import Usage, peak_rss_bytes, usage
 from customeros.ops.demo.checks import stored_counts
 from customeros.ops.lag import READS
@@ -113,13 +113,6 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
 
 def _sum(rows: Sequence[Row], name: str) -> float:
     return sum(float(row[name]) for row in rows)
-
-
-def sustained(settings: Settings, calls: Sequence[Call]) -> float:
-    """Events/s from the first request until all *calls* are everywhere; none came before."""
-    began = time.monotonic()
-    send_all(settings, calls, batch=_BATCH, connections=_CONNECTIONS)
-    return len(calls) / (when_arrived(settings, len(calls), time.monotonic) - began)
 
 
 def pids_of(servers: Servers, processes: Mapping[str, Running]) -> dict[str, int]:
