@@ -18,7 +18,6 @@ from benchmarks.report import Row, Section
 from benchmarks.rig import (
     Servers,
     installation,
-    is_through,
     running_all,
     tracking_client,
     wait_until,
@@ -34,9 +33,8 @@ from benchmarks.watching import (
     probe_id,
     states_from_now_on,
 )
-from benchmarks.whole import PROCESSES, pids_of, wait_until_opened
+from benchmarks.whole import PROCESSES, are_there, pids_of, wait_until_opened
 from customeros.connectors.tracking import TrackingClient
-from customeros.ops.lag import READS
 from customeros.runtime.clickhouse import connect
 from customeros.runtime.settings import LOOPBACK, Settings
 
@@ -127,30 +125,41 @@ def measure_latency(
 
 def _held_rate(settings: Settings, stream: Iterator[Call], *, seconds: float, events: int) -> float:
     """Events/s; from the first rate on upwards, or downwards if that is too much."""
+    sent = 0
+
+    def is_held(rate: float) -> bool:
+        nonlocal sent
+        batches = max(1, round(seconds * rate / _BATCH))
+        sent += batches * _BATCH
+        return _is_held(settings, stream, batches=batches, seconds=seconds, there=sent)
+
     rate = _FIRST_RATE
-    up = _is_held(settings, stream, rate=rate, seconds=seconds)
-    while (events := events - round(rate * seconds)) > 0:
+    up = is_held(rate)
+    while sent < events:
         other = rate * _RATE_STEP if up else rate / _RATE_STEP
-        if _is_held(settings, stream, rate=other, seconds=seconds) != up:
+        if is_held(other) != up:
             return rate if up else other
         rate = other
     return rate
 
 
-def _is_held(settings: Settings, stream: Iterator[Call], *, rate: float, seconds: float) -> bool:
-    """Returns when everything is everywhere."""
+def _is_held(
+    settings: Settings, stream: Iterator[Call], *, batches: int, seconds: float, there: int
+) -> bool:
+    """Returns when *there* events in all are everywhere, these *batches* in *seconds* the last."""
+    began = time.monotonic()
     with _Sending(settings) as sending:
-        began = time.monotonic()
-        for number in range(max(1, round(seconds * rate / _BATCH))):
-            time.sleep(max(0.0, began + number * _BATCH / rate - time.monotonic()))
+        for number in range(batches):
+            time.sleep(max(0.0, began + seconds * number / batches - time.monotonic()))
             sending.send([dict(call) for call in islice(stream, _BATCH)], None)
         sending.finish()
-    wait_until(
-        lambda: is_through(settings, *READS),
-        seconds=_PATIENCE_SECONDS,
-        what="everything is everywhere",
-        every=_LOOK_SECONDS,
-    )
+    with connect(settings, settings.clickhouse.database) as client:
+        wait_until(
+            lambda: are_there(client, there),
+            seconds=_PATIENCE_SECONDS,
+            what="everything is everywhere",
+            every=_LOOK_SECONDS,
+        )
     return time.monotonic() <= began + seconds + _HELD_SECONDS
 
 

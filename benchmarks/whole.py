@@ -138,7 +138,7 @@ def when_arrived(settings: Settings, events: int, moment: Callable[[], _T]) -> _
     with connect(settings, settings.clickhouse.database) as client:
         while True:
             wait_until(
-                lambda: _are_there(client, events),
+                lambda: are_there(client, events),
                 seconds=_PATIENCE_SECONDS,
                 what="all events arrive",
                 every=_POLL_SECONDS,
@@ -148,7 +148,8 @@ def when_arrived(settings: Settings, events: int, moment: Callable[[], _T]) -> _
                 return arrived
 
 
-def _are_there(client: Client, events: int) -> bool:
+def are_there(client: Client, events: int) -> bool:
+    """Whether ClickHouse holds and the customer states there count so many."""
     try:
         # Costs nothing, and while it is too small there is no need to count exactly.
         if int(str(client.command("SELECT count() FROM events_log"))) < events:
