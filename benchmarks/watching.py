@@ -75,10 +75,10 @@ class Watcher:
         try:
             while not self._stop.is_set():
                 began = time.monotonic()
-                pending = self.pending()
-                found = self._look(pending)
+                found = {*self._look(self.pending())}
                 now = time.monotonic()
-                self.moments.update(dict.fromkeys({*found}.intersection(pending), now))
+                # Those that came while it looked too: it may have seen them for the only time.
+                self.moments.update(dict.fromkeys(found.intersection(self.pending()), now))
                 self._stop.wait(max(0.0, began + self._seconds - now))
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             self._failure = error
