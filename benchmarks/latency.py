@@ -15,13 +15,7 @@ from typing import Final, NamedTuple
 from benchmarks.measurement import Measurement, Sizes
 from benchmarks.plots import Kind, Plot
 from benchmarks.report import Row, Section
-from benchmarks.rig import (
-    Servers,
-    installation,
-    running_all,
-    tracking_client,
-    wait_until,
-)
+from benchmarks.rig import Servers, installation, running_all, tracking_client, wait_until
 from benchmarks.traffic import Call, traffic
 from benchmarks.usage import usage
 from benchmarks.watching import (
@@ -81,7 +75,7 @@ def measure_latency(
     Args:
         seconds: of each load, after half as many without a question.
         rate: of which the loads are shares, events/s; 0: the highest that is held.
-        events: with which that is found, at most, and what was under way when they were sent.
+        events: to find that rate with; no step begins after so many.
     """
     settings = installation(servers, f"latency-{run}")
     stream = traffic(_SEED, now=True)
@@ -149,10 +143,10 @@ def _is_held(
     """Returns when *there* events in all are everywhere, these *batches* in *seconds* the last."""
     began = time.monotonic()
     with _Sending(settings) as sending:
-        for number in range(batches):
-            time.sleep(max(0.0, began + seconds * number / batches - time.monotonic()))
+        for _ in _paced(batches, batches / seconds):
             sending.send([dict(call) for call in islice(stream, _BATCH)], None)
         sending.finish()
+    # Without the stages' lags, as `when_arrived` has them: to ask for these takes two seconds.
     with connect(settings, settings.clickhouse.database) as client:
         wait_until(
             lambda: are_there(client, there),
@@ -191,10 +185,8 @@ def _load(
         }
         sending = stack.enter_context(_Sending(settings))
         used: list[tuple[float, dict[str, float]]] = []
-        began = time.monotonic()
-        for number in range(quiet + max(every, round(seconds * batches_per_second))):
-            due_at = began + number / batches_per_second
-            time.sleep(max(0.0, due_at - time.monotonic()))
+        batches = quiet + max(every, round(seconds * batches_per_second))
+        for number, due_at in _paced(batches, batches_per_second):
             if number in (quiet // 2, quiet):
                 used.append((time.monotonic(), _cpu_seconds(pids)))
             calls = [dict(call) for call in islice(stream, _BATCH)]
@@ -218,6 +210,15 @@ def _load(
         {place: len(due.keys() - seen[place].keys()) for place in _PLACES},
         {name: (after[name] - before[name]) / events * 1e6 for name in pids},
     )
+
+
+def _paced(batches: int, per_second: float) -> Iterator[tuple[int, float]]:
+    """Each batch's number and the moment it was due, once that has come."""
+    began = time.monotonic()
+    for number in range(batches):
+        due_at = began + number / per_second
+        time.sleep(max(0.0, due_at - time.monotonic()))
+        yield number, due_at
 
 
 class _Sending:

@@ -106,15 +106,22 @@ def test_what_waits_for_more_is_committed_when_the_partition_is_left() -> None:
 
 
 def test_who_is_behind_goes_on_gathering_after_a_commit_was_due() -> None:
+    """The first commit is due from the beginning, the second is not."""
+
     async def work(owner: Owner, hands: Hands) -> None:
-        hands.give(owner, LEFT, *range(8_000), more=True)
+        hands.give(owner, LEFT, 0, more=True)
+        await others_had_their_turn()
+        hands.give(owner, LEFT, 1, after=0, more=True)
+        await others_had_their_turn()
+        assert not hands.outputs
+        hands.give(owner, LEFT, *range(2, 8_000), after=1, more=True)
         await owner.room()
         hands.give(owner, LEFT, 8_000, after=7_999, more=True)
         await others_had_their_turn()
         assert hands.outputs == [8_000]
         hands.give(owner, LEFT, *range(8_001, 12_000), after=8_000, more=True)
         await owner.room()
-        while len(hands.acknowledged) < 3:
+        while len(hands.acknowledged) < 5:
             await asyncio.sleep(0)
 
     hands = owned(work)

@@ -59,7 +59,7 @@ _LOG: Final = structlog.get_logger()
 _REST_WAIT_MS: Final = 250
 _REST_BYTES: Final = 1
 # While there is traffic it waits a little for more, since each answer costs, however little it
-# brings; not for long, since what comes is half a transaction's wait behind already.
+# brings; not for long, since what has come then waits for the next commit as well.
 _TRAFFIC_WAIT_MS: Final = 50
 # With as many bytes there is a backlog, and no wait.
 _TRAFFIC_BYTES: Final = 1 << 20
