@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -24,13 +22,6 @@ pytestmark = pytest.mark.integration
 
 KEYS = 7
 EVENTS = 6_000
-
-
-@pytest.fixture
-def pipeline(kafka_bootstrap: str, unique: str, tmp_path: Path) -> Iterator[CountingOnKafka]:
-    made = CountingOnKafka(kafka_bootstrap, unique, tmp_path)
-    yield made
-    made.stop()
 
 
 def feed(pipeline: CountingOnKafka, numbers: range) -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from support.counting import COUNTED, LEFT
 from support.delivery import CountingOnKafka
 
 pytestmark = pytest.mark.integration
-
-
-@pytest.fixture
-def pipeline(kafka_bootstrap: str, unique: str, tmp_path: Path) -> Iterator[CountingOnKafka]:
-    made = CountingOnKafka(kafka_bootstrap, unique, tmp_path)
-    yield made
-    made.stop()
 
 
 def test_a_backlog_is_one_transaction_as_long_as_it_fits_into_a_hand(
