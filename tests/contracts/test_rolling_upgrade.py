@@ -19,8 +19,8 @@ from customeros.schemas.topics import (
 from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 from support.histories import WORKSPACE
 from support.identity_workers import IdentityOnKafka
-from support.released import RELEASED, read_logs, said
-from support.upgrade import adapted, put_on_disk, put_on_kafka
+from support.released import OTHER_DIGESTS, RELEASED, read_logs, said
+from support.upgrade import adapted, contents, put_on_disk, put_on_kafka
 from support.waiting import until
 from support.whole_pipeline import RULES, a_pipeline, fingerprint, happen
 
@@ -72,7 +72,9 @@ def test_a_rolling_upgrade_loses_and_repeats_nothing(
         )
     platform.settle()
 
-    assert read_digest(settings).value == fingerprint(anew)
+    assert contents(platform.records) == contents(anew.records)
+    if release.name not in OTHER_DIGESTS:
+        assert read_digest(settings).value == fingerprint(anew)
     assert len(platform.records(DEAD_LETTERS)) == refused == 1
     for topic, codec in ((ASSIGNMENTS, ASSIGNMENT), (CUSTOMER_STATE_TOPIC, CUSTOMER_STATE)):
         newest: dict[bytes | None, int] = {}

@@ -28,8 +28,9 @@ from customeros.runtime.stream import Table
 from customeros.schemas import codec
 from customeros.schemas.codec import AvroCodec
 from customeros.schemas.topics import CUSTOMER_STATE, DEAD_LETTERS, TOPICS, changelog
-from support.released import RELEASED, continued, read_logs, said
-from support.whole_pipeline import STAGES, a_pipeline, fingerprint, happen, processors, states
+from support.released import OTHER_DIGESTS, RELEASED, continued, read_logs, said
+from support.upgrade import contents
+from support.whole_pipeline import STAGES, a_pipeline, fingerprint, happen, processors
 
 CODECS: dict[str, AvroCodec[Any]] = {
     found.name: found for found in vars(codec).values() if isinstance(found, AvroCodec)
@@ -105,8 +106,9 @@ def test_work_goes_on_where_it_was_left(release: Path) -> None:
     upgraded.run()
 
     assert len(upgraded.records(DEAD_LETTERS)) == refused
-    assert states(upgraded) == states(anew)
-    assert fingerprint(upgraded) == fingerprint(anew)
+    assert contents(upgraded.records) == contents(anew.records)
+    if release.name not in OTHER_DIGESTS:
+        assert fingerprint(upgraded) == fingerprint(anew)
 
 
 @releases

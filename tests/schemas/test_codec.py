@@ -49,6 +49,8 @@ class First(msgspec.Struct):
     version: int
 
 
+THING, ENTRY = (codec.CUSTOMER_STATE.item(name) for name in ("things", "timeline"))
+encode_given = codec.CUSTOMER_STATE.given("things", "timeline")
 read_first = codec.CUSTOMER_STATE.head(First)
 AN_ASSIGNMENT = Assignment(
     workspace="w", key="k", type="email", customer_id="c", version=7, epoch=0, cause="e"
@@ -143,6 +145,19 @@ def test_fields_that_a_reader_does_not_need_have_their_defaults(data: st.DataObj
     assert nameless.decode(codec.RESOLVED_EVENT.encode(event)) == replace(
         event, event=rest, enrichment={}
     )
+
+
+@given(data=st.data())
+def test_lists_whose_items_are_written_already_are_put_in_as_they_are(data: st.DataObject) -> None:
+    """The bytes are those of the value as a whole, and so is each item read alone."""
+    state = data.draw(a_value_of(CustomerState))
+    things = [THING.write(thing) for thing in state.things]
+    entries = [ENTRY.write(entry) for entry in state.timeline]
+
+    found = encode_given(replace(state, things=(), timeline=()), things, entries)
+
+    assert found == codec.CUSTOMER_STATE.encode(state)
+    assert tuple(THING.read(thing, 0)[0] for thing in things) == state.things
 
 
 @ANY

@@ -11,12 +11,14 @@ from customeros.processors.identity.rules import Rules, rule_of
 from customeros.processors.profile.customer import Member, customer_state
 from customeros.processors.profile.fold import fold, fold_consent
 from customeros.processors.profile.model import EMPTY, ConsentMark, Contribution, Fact, First
+from customeros.schemas.codec import CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.event import Event, OrderAction
 from customeros.schemas.identifier import Identifier
 from customeros.schemas.identity import Endpoint, Evidence, EvidenceKind, Link
 from support.histories import WORKSPACE
 from support.identity import offline
+from support.listed import as_read
 
 # By workspace and source, as for `ResolveProcessor`.
 PRIORITIES: Final[Mapping[tuple[str, str], int]] = {(WORKSPACE, "crm"): 5}
@@ -93,7 +95,10 @@ class Offline:
             )
             members.setdefault(customer, {})[nid] = Member(0, 0, contribution, limit=0)
         return {
-            customer: customer_state(WORKSPACE, customer, found, self.rules.identifiers)
+            customer: as_read(
+                CUSTOMER_STATE,
+                customer_state(WORKSPACE, customer, found, self.rules.identifiers),
+            )
             for customer, found in members.items()
         }
 

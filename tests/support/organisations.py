@@ -17,9 +17,11 @@ from customeros.processors.accounts.total import Held, total_of
 from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.profile.model import Fact
 from customeros.schemas.account import AccountState
+from customeros.schemas.codec import ACCOUNT_STATE
 from customeros.schemas.event import Event, OrderAction
 from customeros.schemas.identifier import Identifier
 from support.histories import NOON, ORDERS, an_event
+from support.listed import as_read
 from support.offline import Offline
 
 PRIORITIES = {"web": 0, "crm": 5}
@@ -94,18 +96,21 @@ class Organisations:
                 customer = self.customers[nid] if nid else NOBODY
                 held[nid] = Held(customer, 1, fold_part(Part(), facts))
             totals[account] = total_of(held)
-        alone = {account: account_state("shop", account, t) for account, t in totals.items()}
+        alone = {a: account_state("shop", a, total).state for a, total in totals.items()}
         children: dict[str, list[str]] = {}
         for account, state in sorted(alone.items()):
             if state.parent is not None:
                 children.setdefault(state.parent, []).append(account)
         return {
-            account: account_state(
-                "shop",
-                account,
-                totals.get(account, total_of({})),
-                children=children.get(account, [])[:SUBSIDIARIES],
-                child_count=len(children.get(account, [])),
+            account: as_read(
+                ACCOUNT_STATE,
+                account_state(
+                    "shop",
+                    account,
+                    totals.get(account, total_of({})),
+                    children=children.get(account, [])[:SUBSIDIARIES],
+                    child_count=len(children.get(account, [])),
+                ),
             )
             for account in {*alone, *children}
         }

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 import msgspec
 import rocksdict
+from msgspec.structs import replace
 
+from customeros.ops.digest import Facts, facts
+from customeros.processors.profile.model import digest_of
 from customeros.runtime.clients import producer
 from customeros.runtime.settings import Settings
 from customeros.runtime.stream.memory import Stored
 from customeros.runtime.topics import FoundTopic, prefixed
-from customeros.schemas.topics import Topic, changelog
+from customeros.schemas.account import AccountState
+from customeros.schemas.codec import ACCOUNT_STATE, ASSIGNMENT, CUSTOMER_STATE
+from customeros.schemas.customer import CustomerState
+from customeros.schemas.topics import ACCOUNT_STATE as ACCOUNT_STATE_TOPIC
+from customeros.schemas.topics import ASSIGNMENTS, Topic, changelog
+from customeros.schemas.topics import CUSTOMER_STATE as CUSTOMER_STATE_TOPIC
 from support.released import Logs
+
+S = TypeVar("S", CustomerState, AccountState)
 
 # As the release wrote them; here they are said anew, since the broker gives topics new ids.
 _WATERMARK: Final = b"\0watermark"
@@ -67,6 +77,39 @@ def put_on_disk(
             position = (records[-2].offset, there[log].id, int(time.time() * 1000))
             store[_POSITION] = msgspec.msgpack.encode(position)
             store.close()
+
+
+def contents(records: Callable[[Topic], Iterable[Stored]]) -> Facts:
+    """
+    What the topics say of customers and organisations, whatever digests were reckoned over it.
+
+    Args:
+        records: all of a topic, those of a key in order.
+    """
+
+    def newest(topic: Topic) -> list[bytes]:
+        found = {record.key: record.value for record in records(topic)}
+        return [value for value in found.values() if value is not None]
+
+    return facts(
+        [_rehashed(CUSTOMER_STATE.decode(value)) for value in newest(CUSTOMER_STATE_TOPIC)],
+        map(ASSIGNMENT.decode, newest(ASSIGNMENTS)),
+        [_rehashed(ACCOUNT_STATE.decode(value)) for value in newest(ACCOUNT_STATE_TOPIC)],
+    )
+
+
+def _rehashed(state: S) -> S:
+    """It has a hash over what its digest is over; of one moment, entries are in any order."""
+    said = replace(
+        state,
+        version=0,
+        digest="",
+        things=sorted(state.things, key=repr),
+        timeline=sorted(state.timeline, key=repr),
+    )
+    if isinstance(said, CustomerState):
+        said = replace(said, identifiers=[replace(known, since=0) for known in said.identifiers])
+    return replace(state, digest=digest_of(said))
 
 
 def _marks(value: bytes | None, ids: Mapping[str, str]) -> bytes:

@@ -87,9 +87,23 @@ def _read_count(data: bytes, at: int) -> tuple[int, int]:
     return abs(count), at
 
 
-def _text(text: str) -> str:
+def text_bytes(text: str) -> bytes:
+    """Avro's string: the size, then UTF-8."""
     data = text.encode()
-    return as_text(long_bytes(len(data)) + data)
+    return long_bytes(len(data)) + data
+
+
+def end_of_text(data: bytes, at: int) -> int:
+    """The position after the string at *at*."""
+    step = _STEP[data[at]]
+    if step:
+        return at + step
+    size, at = _read_size(data, at)
+    return at + size
+
+
+def _text(text: str) -> str:
+    return as_text(text_bytes(text))
 
 
 class _Words(Remembered[str, str]):

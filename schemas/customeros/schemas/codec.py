@@ -13,13 +13,13 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
 import fastavro
 import msgspec
 
 from customeros.schemas.account import AccountState
-from customeros.schemas.compiled import compile_codec, compile_plain
+from customeros.schemas.compiled import Compiled, compile_codec, compile_plain
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.dead_letter import DeadLetter
 from customeros.schemas.event import Event, ResolvedEvent
@@ -106,6 +106,21 @@ class AvroCodec(Generic[T]):
         count = len(struct.__struct_fields__)
         definition = {**self.newest.definition, "fields": self.newest.definition["fields"][:count]}
         return self._decoder(compile_codec(definition, struct).read, whole=False)
+
+    def item(self, field: str) -> Compiled:
+        """The writer and the reader of one item of the array *field*, a record."""
+        definition = next(f for f in self.newest.definition["fields"] if f["name"] == field)
+        item_struct, _ = get_args(get_type_hints(self._struct)[field])
+        return compile_codec(definition["type"]["items"], item_struct)
+
+    def given(self, *fields: str) -> Callable[..., bytes]:
+        """
+        `encode` for who has the items of the arrays *fields* as Avro: it takes them, a sequence
+        for each, as further arguments, and not from the value.
+        """
+        write = compile_codec(self.newest.definition, self._struct, given=fields).write
+        header = self._header
+        return lambda value, *items: header + write(value, *items)
 
     def plain(
         self,

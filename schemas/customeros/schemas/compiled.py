@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 import types
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
@@ -32,31 +32,37 @@ _RECURRING: Final = frozenset(
 class Compiled(NamedTuple):
     """
     Args:
-        write: the Avro bytes of a value.
+        write: the Avro bytes of a value (and of what is given beside it).
         read: the value at a position of some bytes, and the position after it; raises
             IndexError, ValueError or KeyError where the bytes do not fit.
     """
 
-    write: Callable[[Any], bytes]
+    write: Callable[..., bytes]
     read: Callable[[bytes, int], tuple[Any, int]]
 
 
 def compile_codec(
-    definition: Mapping[str, Any], struct: type[T], *, unread: Collection[str] = ()
+    definition: Mapping[str, Any],
+    struct: type[T],
+    *,
+    given: Sequence[str] = (),
+    unread: Collection[str] = (),
 ) -> Compiled:
     """
     The writer and the reader of *struct* by the record schema *definition*.
 
     Args:
+        given: arrays of the record that the writer takes from further arguments, in this order:
+            sequences of items that are Avro already.
         unread: fields, at any depth or `Record.field`, that the reader passes over; they get
             their defaults.
 
     Raises:
         TypeError: schema and struct differ, or the schema has what no released one has.
     """
-    writer, reader = _Generator("value"), _Generator("data, at", unread)
+    writer, reader = _Generator(", ".join(("value", *given))), _Generator("data, at", unread)
     writer.line("out = []")
-    writer.write(definition, struct, "value")
+    writer.write_record(definition, struct, "value", given)
     reader.read(definition, struct, "value")
     return Compiled(writer.function("''.join(out).encode('latin-1')"), reader.function("value, at"))
 
@@ -117,10 +123,7 @@ class _Generator:
             case [_, _] as branches:
                 self._write_optional(branches, _present(kind), value, recurs=recurs)
             case {"type": "record"} as record:
-                name = self._named(value)
-                for field, field_kind in _fields(record, kind):
-                    part = f"{name}.{field['name']}"
-                    self.write(field["type"], field_kind, part, recurs=field["name"] in _RECURRING)
+                self.write_record(record, kind, value)
             case {"type": "enum", "symbols": symbols}:
                 coded = {s: as_text(long_bytes(n)) for n, s in enumerate(_symbols(symbols, kind))}
                 self._put(f"{self._constant(coded)}[{value}]")
@@ -158,6 +161,19 @@ class _Generator:
                 self._put(f"{self._constant({False: chr(0), True: chr(1)})}[{value}]")
             case other:
                 raise TypeError(f"no codec for {other!r}")
+
+    def write_record(
+        self, record: Mapping[str, Any], kind: Any, value: str, given: Collection[str] = ()
+    ) -> None:
+        """Lines that append the fields of the expression *value*; those *given* are variables."""
+        name = self._named(value)
+        for field, field_kind in _fields(record, kind):
+            if field["name"] in given:
+                with self._writing_blocks(field["name"]) as (items, _):
+                    self._put(f"as_text(b''.join({items}))")
+                continue
+            part = f"{name}.{field['name']}"
+            self.write(field["type"], field_kind, part, recurs=field["name"] in _RECURRING)
 
     def read(self, schema: Any, kind: Any, target: str) -> None:
         """Lines that assign what is at `at` to the variable *target* and move `at` on."""

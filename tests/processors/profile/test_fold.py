@@ -42,6 +42,7 @@ from customeros.schemas.event import (
     OrderAction,
 )
 from support.histories import ADA, DAY, NOON, an_event, an_order, events_of
+from support.listed import read_entry, read_thing
 
 EVENTS = st.lists(events_of(st.just([ADA])), max_size=12)
 PRIORITY = {"web": 0, "crm": 5}
@@ -274,11 +275,48 @@ def test_a_conversation_says_whose_turn_it_is() -> None:
     answered = an_event("e2", message=outbound, name="Message Sent", occurred_at=NOON + 1)
     closed = an_event("e3", message=outbound, name="Ticket Closed", occurred_at=NOON + 2)
 
-    assert folded(asked).things[0].state == "awaiting_reply"
-    assert folded(answered, asked).things[0].state == "answered"
-    assert folded(closed, answered, asked).things[0].state == "closed"
-    assert len(folded(closed, answered, asked).things) == 1
+    def state(*events: Event) -> str:
+        (thing,) = folded(*events).things
+        return read_thing(thing).state
+
+    assert state(asked) == "awaiting_reply"
+    assert state(answered, asked) == "answered"
+    assert state(closed, answered, asked) == "closed"
     assert folded(closed, asked).messages_in == 1
+
+
+@given(EVENTS.map(numbered))
+def test_the_timeline_tells_the_newest_events_first(events: list[Event]) -> None:
+    """Each as it happened, by time."""
+    told = [read_entry(entry) for entry in folded(*events).timeline]
+
+    assert [entry.occurred_at for entry in told] == sorted(
+        (event.occurred_at for event in events), reverse=True
+    )
+    assert {(entry.event_id, entry.source): (entry.family, entry.name) for entry in told} == {
+        (event.event_id, event.source): (event.family, event.name) for event in events
+    }
+
+
+def test_a_thing_says_what_its_newest_event_said() -> None:
+    """An order by its id, whatever the length of the id, with its amount."""
+    long = "ü" * 100
+    profile = folded(
+        an_event("e1", order=an_order(1995, order_id="o1")),
+        an_event(
+            "e2",
+            occurred_at=NOON + 1,
+            order=an_order(500, action=OrderAction.REFUNDED, order_id="o1"),
+        ),
+        an_event("e3", occurred_at=NOON - 1, order=an_order(7, order_id=long)),
+        an_event("e4", occurred_at=NOON - 2, order=an_order(9, order_id=long)),
+    )
+
+    things = [read_thing(thing) for thing in profile.things]
+    assert [(t.ref, t.state, t.event_id, t.amount, t.currency) for t in things] == [
+        ("o1", "refunded", "e2", 500, "EUR"),
+        (long, "placed", "e3", 7, "EUR"),
+    ]
 
 
 def test_first_and_last_touch_are_the_earliest_and_newest_campaigns() -> None:

@@ -7,12 +7,12 @@ from typing import Final
 
 import msgspec
 
-from customeros.processors.accounts.model import NOBODY
-from customeros.processors.accounts.total import EntryMark, MemberMark, Total
+from customeros.processors.accounts.total import MemberMark, Total
 from customeros.processors.profile.bounds import fitted_profile
+from customeros.processors.profile.entries import Entry, Listed
 from customeros.processors.profile.model import digest_of
-from customeros.processors.profile.shown import known_traits, metrics_of, open_things
-from customeros.schemas.account import AccountEntry, AccountMember, AccountState, AccountStatus
+from customeros.processors.profile.shown import known_traits, metrics_of
+from customeros.schemas.account import AccountMember, AccountState, AccountStatus
 
 SUBSIDIARIES: Final = 50
 PROFILE_BYTES: Final = 64 * 1024  # the rest of a state has 100 kB at most
@@ -25,7 +25,7 @@ def account_state(
     *,
     children: Iterable[str] = (),
     child_count: int = 0,
-) -> AccountState:
+) -> Listed[AccountState]:
     """
     The state of version 0, with its digest.
 
@@ -57,9 +57,9 @@ def account_state(
             member_count=total.member_count,
             traits=known_traits(profile),
             metrics=metrics_of(profile),
-            things=open_things(profile),
-            timeline=tuple(map(_entry, total.timeline)),
-        )
+        ),
+        profile.things,
+        total.timeline,
     )
 
 
@@ -77,8 +77,11 @@ def parent_of(account_id: str, total: Total) -> str | None:
     return named if named and named != account_id else None
 
 
-def _sealed(state: AccountState) -> AccountState:
-    return msgspec.structs.replace(state, digest=digest_of(state))
+def _sealed(
+    state: AccountState, things: tuple[Entry, ...] = (), timeline: tuple[Entry, ...] = ()
+) -> Listed[AccountState]:
+    digest = digest_of((state, things, timeline))
+    return Listed(msgspec.structs.replace(state, digest=digest), things, timeline)
 
 
 def _member(mark: MemberMark) -> AccountMember:
@@ -89,16 +92,4 @@ def _member(mark: MemberMark) -> AccountMember:
         last_seen_at=mark.last_at,
         source=mark.said.source,
         event_id=mark.said.event_id,
-    )
-
-
-def _entry(mark: EntryMark) -> AccountEntry:
-    return AccountEntry(
-        occurred_at=mark.occurred_at,
-        event_id=mark.event_id,
-        source=mark.source,
-        family=mark.family,
-        name=mark.name,
-        ref=mark.ref or None,
-        customer_id=mark.customer_id if mark.customer_id != NOBODY else None,
     )

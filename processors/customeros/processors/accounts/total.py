@@ -12,8 +12,11 @@ from typing import Final, TypeVar
 from zlib import crc32
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from customeros.processors.accounts.model import NOBODY, Part
+from customeros.processors.profile.entries import Entry, with_customer
+from customeros.processors.profile.formerly import TimelineMark, entry_now
 from customeros.processors.profile.kept import newest
 from customeros.processors.profile.merge import merge
 from customeros.processors.profile.model import (
@@ -53,16 +56,10 @@ class MemberMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=Fa
     role: Role | None = None
 
 
-class EntryMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """An event of the timeline; `customer_id` may be `NOBODY`."""
+class EntryMark(TimelineMark, frozen=True, array_like=True, gc=False):
+    """An event of the timeline as v0 kept it; `customer_id` may be `NOBODY`."""
 
-    occurred_at: int
-    event_id: str
-    source: str
-    family: str
-    name: str
-    ref: str
-    customer_id: str
+    customer_id: str = NOBODY
 
 
 class Total(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -71,15 +68,23 @@ class Total(msgspec.Struct, frozen=True, array_like=True, gc=False):
         parts: how many identifiers are in it.
         member_count: customers who belong to the organisation; members: those last seen.
         profile: without its timeline, which is `timeline`, with whose the events are.
+        timeline_before: as v0 wrote it; always empty.
     """
 
     parts: int = 0
     member_count: int = 0
     members: tuple[MemberMark, ...] = ()
     profile: Profile = EMPTY
-    timeline: tuple[EntryMark, ...] = ()
+    timeline_before: tuple[EntryMark, ...] = ()
     closed: First | None = None
     parent: TraitMark | None = None
+    timeline: tuple[Entry, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.timeline_before:
+            marks = [(entry_now(mark), mark.customer_id) for mark in self.timeline_before]
+            force_setattr(self, "timeline", _newest_entries(marks))
+            force_setattr(self, "timeline_before", ())
 
 
 NOTHING: Final = Total()
@@ -110,9 +115,13 @@ def total_of(held: Mapping[str, Held]) -> Total:
         len(members),
         _last_seen(members),
         _untimed(merge(part.profile for part in parts)),
-        _entries(held.values()),
-        _greatest(part.closed for part in parts),
-        _greatest(part.parent for part in parts),
+        closed=_greatest(part.closed for part in parts),
+        parent=_greatest(part.parent for part in parts),
+        timeline=_newest_entries(
+            (entry, each.customer_id)
+            for each in held.values()
+            for entry in each.part.profile.timeline
+        ),
     )
 
 
@@ -126,9 +135,11 @@ def added(totals: Iterable[Total]) -> Total:
         sum(total.member_count for total in several),
         _last_seen(member for total in several for member in total.members),
         merge(total.profile for total in several),
-        newest((), (entry for total in several for entry in total.timeline), TIMELINE_ENTRIES),
-        _greatest(total.closed for total in several),
-        _greatest(total.parent for total in several),
+        closed=_greatest(total.closed for total in several),
+        parent=_greatest(total.parent for total in several),
+        timeline=newest(
+            (), (entry for total in several for entry in total.timeline), TIMELINE_ENTRIES
+        ),
     )
 
 
@@ -140,20 +151,11 @@ def _rank(member: MemberMark) -> tuple[int, str]:
     return member.last_at, member.customer_id
 
 
-def _entries(held: Iterable[Held]) -> tuple[EntryMark, ...]:
-    marks = [(mark, one.customer_id) for one in held for mark in one.part.profile.timeline]
-    marks.sort(reverse=True)
+def _newest_entries(found: Iterable[tuple[Entry, str]]) -> tuple[Entry, ...]:
+    """Customers' entries, each with whose it is, as the newest of the organisation's."""
+    ranked = sorted(found, reverse=True)[:TIMELINE_ENTRIES]
     return tuple(
-        EntryMark(
-            mark.occurred_at,
-            mark.event_id,
-            mark.source,
-            mark.family,
-            mark.name,
-            mark.ref,
-            customer,
-        )
-        for mark, customer in marks[:TIMELINE_ENTRIES]
+        with_customer(entry, None if customer == NOBODY else customer) for entry, customer in ranked
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from customeros.processors.profile.bounds import CONTRIBUTION_BYTES, STATE_BYTES, fitted_profile
+from customeros.processors.profile.entries import Entry, Listed
 from customeros.processors.profile.kept import first_purposes
 from customeros.processors.profile.merge import merge, merge_consent
 from customeros.processors.profile.model import (
@@ -17,14 +18,13 @@ from customeros.processors.profile.model import (
     TouchMark,
     digest_of,
 )
-from customeros.processors.profile.shown import known_traits, metrics_of, open_things
+from customeros.processors.profile.shown import known_traits, metrics_of
 from customeros.schemas.customer import (
     Consent,
     CustomerState,
     KnownIdentifier,
     Membership,
     Status,
-    TimelineEntry,
     Touch,
 )
 from customeros.schemas.identifier import IdentifierRules
@@ -52,7 +52,7 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def customer_state(
     workspace: str, customer_id: str, members: Mapping[str, Member], rules: IdentifierRules
-) -> CustomerState:
+) -> Listed[CustomerState]:
     """
     The active state of the customer whose identifiers, by key, are *members*; version 0.
 
@@ -68,7 +68,7 @@ def customer_state(
     consent = first_purposes(
         merge_consent([members[nid].contribution.consent for nid in sorted(members)])
     )
-    return sealed(
+    return _sealed(
         CustomerState(
             workspace=workspace,
             customer_id=customer_id,
@@ -77,20 +77,6 @@ def customer_state(
             traits=known_traits(profile),
             consent={purpose: _consent(mark) for purpose, mark in sorted(consent.items())},
             metrics=metrics_of(profile),
-            things=open_things(profile),
-            timeline=tuple(
-                [
-                    TimelineEntry(
-                        occurred_at=mark.occurred_at,
-                        event_id=mark.event_id,
-                        source=mark.source,
-                        family=mark.family,
-                        name=mark.name,
-                        ref=mark.ref or None,
-                    )
-                    for mark in profile.timeline
-                ]
-            ),
             sets={
                 name: dict(sorted(found.items())) for name, found in sorted(profile.sets.items())
             },
@@ -101,13 +87,17 @@ def customer_state(
             },
             first_touch=_touch(profile.first_touch),
             last_touch=_touch(profile.last_touch),
-        )
+        ),
+        profile.things,
+        profile.timeline,
     )
 
 
-def retired_state(workspace: str, customer_id: str, *, merged_into: str | None) -> CustomerState:
+def retired_state(
+    workspace: str, customer_id: str, *, merged_into: str | None
+) -> Listed[CustomerState]:
     """The state of a customer without identifiers: merged, or erased where they went nowhere."""
-    return sealed(
+    return _sealed(
         CustomerState(
             workspace=workspace,
             customer_id=customer_id,
@@ -118,7 +108,9 @@ def retired_state(workspace: str, customer_id: str, *, merged_into: str | None) 
     )
 
 
-def sealed(state: CustomerState) -> CustomerState:
+def _sealed(
+    state: CustomerState, things: tuple[Entry, ...] = (), timeline: tuple[Entry, ...] = ()
+) -> Listed[CustomerState]:
     """*state* (of version 0) with its digest: over all that it says, not over when it was said."""
     timeless = state
     if any(known.since for known in state.identifiers):
@@ -126,7 +118,8 @@ def sealed(state: CustomerState) -> CustomerState:
             state,
             identifiers=tuple(msgspec.structs.replace(i, since=0) for i in state.identifiers),
         )
-    return msgspec.structs.replace(state, digest=digest_of(timeless))
+    digest = digest_of((timeless, things, timeline))
+    return Listed(msgspec.structs.replace(state, digest=digest), things, timeline)
 
 
 def shown_members(members: Mapping[str, Member], rules: IdentifierRules) -> Mapping[str, Member]:

@@ -7,6 +7,7 @@ from datetime import date
 from functools import lru_cache
 from typing import Final
 
+from customeros.processors.profile.entries import Entry, thing_entry, timeline_entry
 from customeros.processors.profile.kept import (
     added_orders,
     first_accounts,
@@ -28,13 +29,12 @@ from customeros.processors.profile.model import (
     Fact,
     Profile,
     Standing,
-    ThingMark,
-    TimelineMark,
     TouchMark,
     TraitMark,
 )
 from customeros.processors.profile.standing import standing_of, with_standing
 from customeros.processors.profile.uniques import noted
+from customeros.schemas.customer import OpenThing, TimelineEntry
 from customeros.schemas.event import ConsentDecision, Direction, Event, Family, Order, OrderAction
 
 _CLOSING: Final = ("closed", "resolved", "solved")
@@ -69,8 +69,8 @@ class _Working:
         self.last_at = profile.last_at
         self.days = profile.days.copy()
         self.traits = profile.traits
-        self.things: list[ThingMark] = []
-        self.timeline: list[TimelineMark] = []
+        self.things: list[Entry] = []
+        self.timeline: list[Entry] = []
         self.sets: list[tuple[str, str, int]] = []
         self.order_days = profile.order_days
         self.uniques: dict[str, list[str]] = {}
@@ -104,10 +104,19 @@ class _Working:
         if event.order is not None:
             ref = event.order.order_id[:NAME_CHARACTERS]
             self._add_order(event.order, at, day)
-            amount, currency = event.order.total.amount, event.order.total.currency
-            state = event.order.action.value
+            total = event.order.total
             self.things.append(
-                ThingMark(at, event_id, source, "order", ref, state, amount, currency)
+                thing_entry(
+                    OpenThing(
+                        kind="order",
+                        ref=ref,
+                        state=event.order.action.value,
+                        occurred_at=at,
+                        event_id=event_id,
+                        amount=total.amount if total.currency else None,
+                        currency=total.currency or None,
+                    )
+                )
             )
         if fact.page:
             self._note("pages", fact.page)
@@ -119,8 +128,18 @@ class _Working:
                 self.first_touch = touch
             if self.last_touch is None or touch > self.last_touch:
                 self.last_touch = touch
-        name = event.name[:NAME_CHARACTERS]
-        self.timeline.append(TimelineMark(at, event_id, source, family, name, ref))
+        self.timeline.append(
+            timeline_entry(
+                TimelineEntry(
+                    occurred_at=at,
+                    event_id=event_id,
+                    source=source,
+                    family=family,
+                    name=event.name[:NAME_CHARACTERS],
+                    ref=ref or None,
+                )
+            )
+        )
 
     def frozen(self) -> Profile:
         was = self.was
@@ -185,7 +204,15 @@ class _Working:
         else:
             state = "awaiting_reply" if inbound else "answered"
         self.things.append(
-            ThingMark(event.occurred_at, event_id, event.source, "conversation", ref, state)
+            thing_entry(
+                OpenThing(
+                    kind="conversation",
+                    ref=ref,
+                    state=state,
+                    occurred_at=event.occurred_at,
+                    event_id=event_id,
+                )
+            )
         )
         self._note("conversations", message.conversation_id)
         self.sets.append(("channels", message.channel[:NAME_CHARACTERS], event.occurred_at))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import Any, Protocol, TypeVar
+from typing import TypeVar
 
+from customeros.processors.profile.entries import Entry, id_of_thing
 from customeros.processors.profile.model import (
     ACCOUNTS,
     DAY_CURRENCIES,
@@ -17,20 +18,13 @@ from customeros.processors.profile.model import (
     TRAITS,
     ConsentMark,
     Standing,
-    ThingMark,
     TraitMark,
 )
 
-
-class _Ordered(Protocol):
-    def __lt__(self, other: Any, /) -> bool: ...
-
-
 V = TypeVar("V")
-O = TypeVar("O", bound=_Ordered)  # noqa: E741
 
 
-def newest(known: tuple[O, ...], more: Iterable[O], count: int) -> tuple[O, ...]:
+def newest(known: tuple[Entry, ...], more: Iterable[Entry], count: int) -> tuple[Entry, ...]:
     """The greatest *count* of both, greatest first; *known* is so already."""
     added = sorted(more, reverse=True)
     if not known or not added or known[0] < added[-1]:
@@ -38,11 +32,11 @@ def newest(known: tuple[O, ...], more: Iterable[O], count: int) -> tuple[O, ...]
     return tuple(sorted({*added, *known}, reverse=True)[:count])
 
 
-def newest_things(known: Iterable[ThingMark], more: Iterable[ThingMark]) -> tuple[ThingMark, ...]:
+def newest_things(known: Iterable[Entry], more: Iterable[Entry]) -> tuple[Entry, ...]:
     """The newest word on each thing, newest first."""
-    by_id = {(thing.kind, thing.ref): thing for thing in known}
+    by_id = {id_of_thing(thing): thing for thing in known}
     for thing in more:
-        its_id = (thing.kind, thing.ref)
+        its_id = id_of_thing(thing)
         other = by_id.get(its_id)
         if other is None or thing > other:
             by_id[its_id] = thing

@@ -6,7 +6,15 @@ from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import force_setattr
 
+from customeros.processors.profile.entries import Entry
+from customeros.processors.profile.formerly import (
+    ThingMark,
+    TimelineMark,
+    things_now,
+    timeline_now,
+)
 from customeros.schemas.event import Event
 
 # Each bound keeps the greatest by a rank that only ever grows for a given key, so what is dropped
@@ -60,28 +68,6 @@ class ConsentMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=F
     refused: bool
     event_id: str
     source: str
-
-
-class ThingMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    """What the newest event said of the thing `(kind, ref)`."""
-
-    occurred_at: int
-    event_id: str
-    source: str
-    kind: str
-    ref: str
-    state: str
-    amount: int = 0
-    currency: str = ""  # empty: no amount
-
-
-class TimelineMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
-    occurred_at: int
-    event_id: str
-    source: str
-    family: str
-    name: str
-    ref: str = ""  # empty: of no thing
 
 
 class TouchMark(msgspec.Struct, frozen=True, array_like=True, order=True, gc=False):
@@ -139,7 +125,8 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
         days: ISO date (UTC) to events of that day; the newest `DAYS` with any.
         order_days: the same to orders placed, and per currency what they came to.
         uniques: name to a set of `uniques`.
-        things, timeline: newest first.
+        things_before, timeline_before: as v0 wrote them; always empty (see `formerly`).
+        things, timeline: entries (see `entries`), newest first.
         sets: name to members, each with the time it was last seen.
         accounts: by id, the organisations that events name: the first `ACCOUNTS`.
     """
@@ -157,14 +144,23 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
     last_at: int | None = None
     days: dict[str, int] = {}
     traits: dict[str, TraitMark] = {}
-    things: tuple[ThingMark, ...] = ()
-    timeline: tuple[TimelineMark, ...] = ()
+    things_before: tuple[ThingMark, ...] = ()
+    timeline_before: tuple[TimelineMark, ...] = ()
     sets: dict[str, dict[str, int]] = {}
     first_touch: TouchMark | None = None
     last_touch: TouchMark | None = None
     order_days: dict[str, tuple[int, dict[str, int]]] = {}
     uniques: dict[str, bytes] = {}
     accounts: dict[str, Standing] = {}
+    things: tuple[Entry, ...] = ()
+    timeline: tuple[Entry, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.things_before or self.timeline_before:
+            force_setattr(self, "things", things_now(self.things_before))
+            force_setattr(self, "timeline", timeline_now(self.timeline_before))
+            force_setattr(self, "things_before", ())
+            force_setattr(self, "timeline_before", ())
 
 
 EMPTY: Final = Profile()
@@ -237,8 +233,8 @@ def canonical_bytes(value: Any) -> bytes:
     return _encoder.encode(value)
 
 
-def digest_of(state: msgspec.Struct) -> str:
-    """A hash over all that *state* says: 32 hexadecimal digits."""
+def digest_of(state: Any) -> str:
+    """A hash over all that *state*, of structs, says: 32 hexadecimal digits."""
     return blake2b(_encoder.encode(state), digest_size=_DIGEST_BYTES).hexdigest()
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from customeros.processors.profile.model import Profile, TraitMark
 from customeros.processors.profile.uniques import count
-from customeros.schemas.customer import CurrencyTotals, Metrics, OpenThing, OrderDay, Trait
+from customeros.schemas.customer import CurrencyTotals, Metrics, OrderDay, Trait
 
 _UNSET: Final = "null"
 
@@ -42,22 +42,6 @@ def known_traits(profile: Profile) -> dict[str, Trait]:
     return {
         name: _trait(mark) for name, mark in sorted(profile.traits.items()) if mark.value != _UNSET
     }
-
-
-def open_things(profile: Profile) -> tuple[OpenThing, ...]:
-    """Newest first."""
-    return tuple(
-        OpenThing(
-            kind=thing.kind,
-            ref=thing.ref,
-            state=thing.state,
-            occurred_at=thing.occurred_at,
-            event_id=thing.event_id,
-            amount=thing.amount if thing.currency else None,
-            currency=thing.currency or None,
-        )
-        for thing in profile.things
-    )
 
 
 def _trait(mark: TraitMark) -> Trait:

@@ -15,10 +15,11 @@ from customeros.processors.accounts.model import (
     encode_change,
     row_of,
 )
+from customeros.processors.profile.entries import encoder
 from customeros.processors.streams.account_totals import Parts, text_table
 from customeros.processors.streams.tombstones import Tombstones
 from customeros.runtime.stream import Batch, Output, State, struct_table
-from customeros.schemas.account import AccountState, AccountStatus
+from customeros.schemas.account import AccountStatus
 from customeros.schemas.codec import ACCOUNT_STATE
 from customeros.schemas.topics import ACCOUNT_CONTRIBUTIONS, Topic, topic_key
 from customeros.schemas.topics import ACCOUNT_STATE as ACCOUNT_STATE_TOPIC
@@ -52,6 +53,7 @@ ACCOUNTS: Final = struct_table("account", Account)
 # By row and the child's id, which is the value too.
 CHILDREN: Final = text_table("account_child")
 TOMBSTONES: Final = Tombstones("account_tombstone")
+_encode: Final = encoder(ACCOUNT_STATE)
 
 
 class AccountStates:
@@ -97,14 +99,14 @@ class _Touched:
     def settled(self, now: int) -> Iterator[Output]:
         """Keep the account; its record, if it says anything new, and what its parent is told."""
         total = self._parts.total()
-        found = account_state(
+        listed = account_state(
             self.workspace,
             self.account_id,
             total,
             children=self._first_children(),
             child_count=self.children,
         )
-        was = self.was
+        found, was = listed.state, self.was
         told_parent = parent_of(self.account_id, total)
         if told_parent != was.told_parent:
             for parent, on in ((was.told_parent, False), (told_parent, True)):
@@ -120,7 +122,7 @@ class _Touched:
         version, forget_at = was.version, was.forget_at
         if found.digest != was.digest:
             version = max(was.version + 1, now)
-            yield self._record(key, msgspec.structs.replace(found, version=version))
+            yield Output(ACCOUNT_STATE_TOPIC, key, _encode(listed, version))
             due = now + DELETED_MS if found.status is AccountStatus.DELETED else 0
             forget_at = TOMBSTONES.plan(self._state, key, planned=was.forget_at, due=due)
         crowded = self._parts.crowded
@@ -147,9 +149,6 @@ class _Touched:
         return Output(
             ACCOUNT_CONTRIBUTIONS, topic_key(self.workspace, parent), encode_change(change)
         )
-
-    def _record(self, key: bytes, found: AccountState) -> Output:
-        return Output(ACCOUNT_STATE_TOPIC, key, ACCOUNT_STATE.encode(found))
 
 
 _NEW: Final = Account()

@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from customeros.processors.profile.customer import Member, customer_state, retired_state
+from customeros.processors.profile.entries import Listed, encoder
 from customeros.processors.profile.model import Change, decode_change
 from customeros.processors.streams.accounts import AccountStates
 from customeros.processors.streams.tombstones import Tombstones
@@ -49,6 +50,7 @@ CUSTOMERS: Final = struct_table("customer", Customer)
 # By customer key, slash, identifier key.
 MEMBERS: Final = struct_table("member", Member)
 TOMBSTONES: Final = Tombstones("tombstone")
+_encode: Final = encoder(CUSTOMER_STATE)
 
 
 class StateProcessor:
@@ -151,15 +153,15 @@ class _Touched:
                 state.delete(MEMBERS, self.row(nid))
             else:
                 state.put(MEMBERS, self.row(nid), member)
-        found = self._state(rules)
+        listed = self._state(rules)
+        found = listed.state
         was = self.was
         since = sum(member.assignment_version for member in self.members.values())
         outputs = []
         version, forget_at = was.version, was.forget_at
         if (found.digest, since) != (was.digest, was.since):
             version = max(was.version + 1, now)
-            record = msgspec.structs.replace(found, version=version)
-            outputs.append(Output(CUSTOMER_STATE_TOPIC, self.key, CUSTOMER_STATE.encode(record)))
+            outputs.append(Output(CUSTOMER_STATE_TOPIC, self.key, _encode(listed, version)))
             due = now + MERGED_MS if found.status is Status.MERGED else 0
             forget_at = TOMBSTONES.plan(state, self.key, planned=was.forget_at, due=due)
         if found.status is Status.ERASED:
@@ -189,7 +191,7 @@ class _Touched:
         own = customer_id(change.workspace, IdentifierKey(change.nid), change.epoch)
         return own == change.customer_id
 
-    def _state(self, rules: IdentifierRules) -> CustomerState:
+    def _state(self, rules: IdentifierRules) -> Listed[CustomerState]:
         if self.members:
             return customer_state(self.workspace, self.customer_id, self.members, rules)
         merged_into = self.anchor_in or self.member_in
