@@ -87,6 +87,17 @@ def _read_count(data: bytes, at: int) -> tuple[int, int]:
     return abs(count), at
 
 
+def _skip_block(data: bytes, at: int) -> tuple[int, int]:
+    """The number of items at *at* that have yet to be passed over; none if their size is there."""
+    count, at = read_long(data, at)
+    if count == 0:
+        raise ValueError("zero takes one byte")
+    if count > 0:
+        return count, at
+    size, at = _read_size(data, at)
+    return 0, at + size
+
+
 def text_bytes(text: str) -> bytes:
     """Avro's string: the size, then UTF-8."""
     data = text.encode()
@@ -132,4 +143,5 @@ HELPERS: Final[Mapping[str, Any]] = {
     "read_long": read_long,
     "read_size": _read_size,
     "read_count": _read_count,
+    "skip_block": _skip_block,
 }

@@ -169,8 +169,7 @@ class _Generator:
         name = self._named(value)
         for field, field_kind in _fields(record, kind):
             if field["name"] in given:
-                with self._writing_blocks(field["name"]) as (items, _):
-                    self._put(f"as_text(b''.join({items}))")
+                self._write_given(field["name"])
                 continue
             part = f"{name}.{field['name']}"
             self.write(field["type"], field_kind, part, recurs=field["name"] in _RECURRING)
@@ -231,10 +230,10 @@ class _Generator:
                 for field in fields:
                     self.skip(field["type"])
             case {"type": "array", "items": item}:
-                with self._reading_blocks():
+                with self._reading_blocks("skip_block"):
                     self.skip(item)
             case {"type": "map", "values": item}:
-                with self._reading_blocks():
+                with self._reading_blocks("skip_block"):
                     self.skip("string")
                     self.skip(item)
             case "string" | "bytes":
@@ -264,6 +263,14 @@ class _Generator:
             self.write(present, kind, name, recurs=recurs)
         if plain:
             self._put(name)
+
+    def _write_given(self, items: str) -> None:
+        """One block with its size, so that a reader may pass over it in one step."""
+        with self._block(f"if {items}:"):
+            block = self._local("block")
+            self.line(f"{block} = as_text(b''.join({items}))")
+            self._put(f"LONG[-len({items})]", f"LONG[len({block})]", block)
+        self._pieces.append(_literal(0))
 
     def _read_record(self, record: Mapping[str, Any], kind: Any, target: str) -> None:
         parts = [f"{name}={part}" for name, part in self._read_fields(record, kind)]
@@ -321,13 +328,13 @@ class _Generator:
         self._pieces.append(_literal(0))
 
     @contextmanager
-    def _reading_blocks(self) -> Iterator[None]:
+    def _reading_blocks(self, read_count: str = "read_count") -> Iterator[None]:
         """No count is trusted: every item takes at least a byte, so the bytes end first."""
         count = self._local("count")
         self.line(f"{count} = data[at]; at += 1")
         with self._block(f"while {count}:"):
             with self._block(f"if {count} & 129:"):
-                self.line(f"{count}, at = read_count(data, at - 1)")
+                self.line(f"{count}, at = {read_count}(data, at - 1)")
             with self._block("else:"):
                 self.line(f"{count} >>= 1")
             with self._block(f"for _ in range({count}):"):
