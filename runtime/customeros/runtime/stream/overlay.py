@@ -16,8 +16,8 @@ T = TypeVar("T")
 _ABSENT: Final = object()
 _NONE: Final[Mapping[bytes, Any]] = {}
 _Layer = dict[str, Entries[Any]]  # staged values by table; None: deleted
-# Encoded size of the values kept decoded; as objects they take some five times as much.
-DECODED_BYTES: Final = 4 << 20
+# Encoded size of the values kept decoded; as objects they take four to five times as much.
+DECODED_BYTES: Final = 6 << 20
 
 
 class Overlay:

@@ -48,7 +48,7 @@ _LONGEST_LINGER: Final = 10
 # long as at rest: what waits at the broker may come slowly, or turn out to be no records.
 _LONGEST_GATHER: Final = 40
 # Few partitions share out what many would keep decoded.
-_DECODED_BYTES: Final = 16 << 20
+_DECODED_BYTES: Final = 24 << 20
 
 Acknowledge = Callable[[], Awaitable[Any]]
 
