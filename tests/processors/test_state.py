@@ -9,6 +9,7 @@ from customeros.processors.profile.model import (
     Contribution,
     Fact,
     First,
+    as_sent,
     encode_change,
 )
 from customeros.processors.streams.state import MERGED_MS, StateProcessor
@@ -38,10 +39,9 @@ def brings(
         Fact(an_event(f"{identifier.type}{n}", order=an_order(amount, order_id=str(n))))
         for n, amount in enumerate(amounts)
     ]
-    contribution = Contribution(
-        identifier.type, identifier.value, First(NOON, "e", "web"), NOON, profile=fold(EMPTY, facts)
-    )
-    return Change(WORKSPACE, customer, key_of(identifier), 0, version, sequence, contribution, None)
+    first, profile = First(NOON, "e", "web"), fold(EMPTY, facts)
+    sent = as_sent(Contribution(identifier.type, identifier.value, first, NOON, {}, {}, profile))
+    return Change(WORKSPACE, customer, key_of(identifier), 0, version, sequence, sent, None)
 
 
 def leaves(

@@ -10,7 +10,14 @@ from customeros.processors.enrichment.context import enrich, page, touch
 from customeros.processors.identity.rules import Rules, rule_of
 from customeros.processors.profile.customer import Member, customer_state
 from customeros.processors.profile.fold import fold, fold_consent
-from customeros.processors.profile.model import EMPTY, ConsentMark, Contribution, Fact, First
+from customeros.processors.profile.model import (
+    EMPTY,
+    ConsentMark,
+    Contribution,
+    Fact,
+    First,
+    as_sent,
+)
 from customeros.schemas.codec import CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState
 from customeros.schemas.event import Event, OrderAction
@@ -93,7 +100,7 @@ class Offline:
                 consent,
                 fold(EMPTY, facts),
             )
-            members.setdefault(customer, {})[nid] = Member(0, 0, contribution, limit=0)
+            members.setdefault(customer, {})[nid] = Member(0, 0, as_sent(contribution), limit=0)
         return {
             customer: as_read(
                 CUSTOMER_STATE,

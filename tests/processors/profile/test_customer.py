@@ -10,7 +10,7 @@ from customeros.processors.profile.bounds import STATE_BYTES
 from customeros.processors.profile.customer import Member, customer_state, retired_state
 from customeros.processors.profile.entries import encoder
 from customeros.processors.profile.fold import fold, fold_consent
-from customeros.processors.profile.model import EMPTY, Contribution, Fact, First
+from customeros.processors.profile.model import EMPTY, Contribution, Fact, First, as_sent
 from customeros.schemas.codec import CUSTOMER_STATE
 from customeros.schemas.customer import CustomerState, Status
 from customeros.schemas.event import ConsentDecision, Event
@@ -42,8 +42,10 @@ def a_member(
     return Member(
         version,
         1,
-        Contribution(
-            identifier.type, identifier.value, first, last_at, beside or {}, consent, profile
+        as_sent(
+            Contribution(
+                identifier.type, identifier.value, first, last_at, beside or {}, consent, profile
+            )
         ),
     )
 

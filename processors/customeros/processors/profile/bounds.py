@@ -16,7 +16,9 @@ STATE_BYTES: Final = 128 * 1024
 _STEPS: Final = (32, 16, 8, 4, 2, 1, 0)
 
 
-def fitted(contribution: Contribution, *, max_bytes: int = CONTRIBUTION_BYTES) -> Contribution:
+def fitted(
+    contribution: Contribution[Profile], *, max_bytes: int = CONTRIBUTION_BYTES
+) -> Contribution[Profile]:
     """*contribution* with as much of its lists, the newest first, as *max_bytes* hold."""
     if len(canonical_bytes(contribution)) <= max_bytes:
         return contribution

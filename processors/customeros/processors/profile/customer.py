@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -14,8 +14,10 @@ from customeros.processors.profile.merge import merge, merge_consent
 from customeros.processors.profile.model import (
     ConsentMark,
     Contribution,
+    Profile,
     Standing,
     TouchMark,
+    decode_profile,
     digest_of,
 )
 from customeros.processors.profile.shown import known_traits, metrics_of
@@ -46,12 +48,21 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     assignment_version: int
     sequence: int
-    contribution: Contribution
+    contribution: Contribution[msgspec.Raw]
     limit: int = -1
 
 
+def merged(members: Mapping[str, Member]) -> Profile:
+    """What the profiles of *members* say together."""
+    return merge(decode_profile(member.contribution.profile) for member in members.values())
+
+
 def customer_state(
-    workspace: str, customer_id: str, members: Mapping[str, Member], rules: IdentifierRules
+    workspace: str,
+    customer_id: str,
+    members: Mapping[str, Member],
+    rules: IdentifierRules,
+    profile_of: Callable[[Mapping[str, Member]], Profile] = merged,
 ) -> Listed[CustomerState]:
     """
     The active state of the customer whose identifiers, by key, are *members*; version 0.
@@ -59,11 +70,13 @@ def customer_state(
     While an identifier moves, two may be here of which a customer can have one (`rules`): the
     one assigned last is shown, the other one is not, nor what it contributes, but what it
     refuses stays refused.
+
+    Args:
+        profile_of: `merged`, by whatever way.
     """
     shown = shown_members(members, rules)
-    known = tuple(shown[nid].contribution for nid in sorted(shown))
-    profile = merge(c.profile for c in known)
-    if len(known) * CONTRIBUTION_BYTES > PROFILE_BYTES:
+    profile = profile_of(shown)
+    if len(shown) * CONTRIBUTION_BYTES > PROFILE_BYTES:
         profile = fitted_profile(profile, max_bytes=PROFILE_BYTES)
     consent = first_purposes(
         merge_consent([members[nid].contribution.consent for nid in sorted(members)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -39,6 +39,8 @@ DAY_MS: Final = 86_400_000
 MAX_AMOUNT: Final = 10**15
 MAX_LONG: Final = 2**63 - 1
 
+
+P = TypeVar("P")
 
 # Marks are compared field by field down to the last, so every field of theirs has an order.
 
@@ -166,7 +168,7 @@ class Profile(msgspec.Struct, frozen=True, array_like=True, gc=False):
 EMPTY: Final = Profile()
 
 
-class Contribution(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class Contribution(msgspec.Struct, Generic[P], frozen=True, array_like=True, gc=False):
     """
     What one identifier brings to the customer it belongs to.
 
@@ -174,15 +176,16 @@ class Contribution(msgspec.Struct, frozen=True, array_like=True, gc=False):
         last_at: newest event keyed by this identifier, ms; 0: none is.
         beside: other identifiers of those events, by key, to when each was last seen there.
         consent: of every event that names the identifier, keyed by it or not.
+        profile: where it is sent and kept as msgpack, which few need to look into.
     """
 
     type: str
     value: str | None
     first: First
-    last_at: int = 0
-    beside: dict[str, int] = {}
-    consent: dict[str, ConsentMark] = {}
-    profile: Profile = EMPTY
+    last_at: int
+    beside: dict[str, int]
+    consent: dict[str, ConsentMark]
+    profile: P
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -202,9 +205,16 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     epoch: int
     assignment_version: int
     sequence: int
-    contribution: Contribution | None
+    contribution: Contribution[msgspec.Raw] | None
     moved_to: str | None = None
     limit: int = -1
+
+
+class Told(NamedTuple):
+    """A change, and what its contribution's profile says."""
+
+    change: Change
+    profile: Profile = EMPTY
 
 
 class Fact(NamedTuple):
@@ -226,6 +236,7 @@ class Fact(NamedTuple):
 # Equal values give equal bytes: keys of maps are written in ascending order.
 _encoder: Final = msgspec.msgpack.Encoder(order="deterministic")
 _decoder: Final = msgspec.msgpack.Decoder(Change)
+decode_profile: Final = msgspec.msgpack.Decoder(Profile).decode
 
 
 def canonical_bytes(value: Any) -> bytes:
@@ -243,11 +254,29 @@ def encode_change(change: Change) -> bytes:
     return _encoder.encode(change)
 
 
-def decode_change(data: bytes) -> Change:
+def decode_change(data: bytes) -> Told:
     """
     The record that *data* holds.
 
     Raises:
         msgspec.DecodeError: it holds none.
     """
-    return _decoder.decode(data)
+    change = _decoder.decode(data)
+    if change.contribution is None:
+        return Told(change)
+    return Told(change, decode_profile(change.contribution.profile))
+
+
+def as_sent(
+    contribution: Contribution[Profile], profile: msgspec.Raw | None = None
+) -> Contribution[msgspec.Raw]:
+    """*contribution* as a change holds it; *profile* is its own, where that is at hand."""
+    return Contribution(
+        contribution.type,
+        contribution.value,
+        contribution.first,
+        contribution.last_at,
+        contribution.beside,
+        contribution.consent,
+        profile or msgspec.Raw(canonical_bytes(contribution.profile)),
+    )

@@ -5,7 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from customeros.processors.profile.bounds import CONTRIBUTION_BYTES, fitted
-from customeros.processors.profile.model import Change, Contribution, encode_change
+from customeros.processors.profile.model import (
+    Change,
+    Contribution,
+    Profile,
+    as_sent,
+    encode_change,
+)
 from customeros.processors.streams.identifier import Known, contribution_of
 from customeros.processors.streams.written import PROFILE_BYTES
 from customeros.runtime.stream import Output
@@ -69,15 +75,14 @@ def _change(
     nid: str,
     known: Known,
     *,
-    contribution: Contribution | None = None,
+    contribution: Contribution[Profile] | None = None,
     left: str | None = None,
     moved_to: str | None = None,
 ) -> Output:
     customer = left or known.customer_id
-    written = contribution
+    written = None
     if contribution is not None:
-        raw = PROFILE_BYTES.told(contribution.profile)
-        written = msgspec.structs.replace(contribution, profile=raw)
+        written = as_sent(contribution, PROFILE_BYTES.told(contribution.profile))
     change = Change(
         workspace,
         customer,
@@ -91,5 +96,6 @@ def _change(
     )
     value = encode_change(change)
     if contribution is not None and len(value) > CONTRIBUTION_BYTES:
-        value = encode_change(msgspec.structs.replace(change, contribution=fitted(contribution)))
+        smaller = as_sent(fitted(contribution))
+        value = encode_change(msgspec.structs.replace(change, contribution=smaller))
     return Output(CONTRIBUTIONS, topic_key(workspace, customer), value)

@@ -117,7 +117,7 @@ encode_sighting: Final = msgspec.msgpack.Encoder().encode
 decode_sighting: Final = msgspec.msgpack.Decoder(Sighting).decode
 
 
-def contribution_of(known: Known) -> Contribution | None:
+def contribution_of(known: Known) -> Contribution[Profile] | None:
     """What the identifier brings to its customer; None while no event that names it is known."""
     if known.first is None:
         return None

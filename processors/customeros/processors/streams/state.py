@@ -9,8 +9,9 @@ import msgspec
 
 from customeros.processors.profile.customer import Member, customer_state, retired_state
 from customeros.processors.profile.entries import Listed, encoder
-from customeros.processors.profile.model import Change, decode_change
+from customeros.processors.profile.model import Change, Profile, Told, decode_change
 from customeros.processors.streams.accounts import AccountStates
+from customeros.processors.streams.merges import Merges
 from customeros.processors.streams.tombstones import Tombstones
 from customeros.runtime.config import Config
 from customeros.runtime.stream import Batch, Output, State, struct_table
@@ -70,6 +71,7 @@ class StateProcessor:
     def __init__(self, rules: Mapping[str, IdentifierRules]) -> None:
         self._rules = rules
         self._accounts = AccountStates()
+        self._merges = Merges()
 
     def handle(self, state: State, batches: Sequence[Batch]) -> Iterable[Output]:
         for batch in batches:
@@ -80,15 +82,16 @@ class StateProcessor:
 
     def _merged(self, state: State, batch: Batch) -> list[Output]:
         outputs = _forgotten(state, batch.now)
-        changes: dict[bytes, list[Change]] = {}
+        changes: dict[bytes, list[Told]] = {}
         for record in batch.records:
-            change: Change | None = record.value
-            if change is not None:
-                key = topic_key(change.workspace, change.customer_id)
-                changes.setdefault(key, []).append(change)
+            told: Told | None = record.value
+            if told is not None:
+                key = topic_key(told.change.workspace, told.change.customer_id)
+                changes.setdefault(key, []).append(told)
         customers = state.get_many(CUSTOMERS, changes)
         touched = {
-            key: _Touched(key, said, customers.get(key, _NEW)) for key, said in changes.items()
+            key: _Touched(key, said, customers.get(key, _NEW), self._merges)
+            for key, said in changes.items()
         }
         members = state.get_many(MEMBERS, [row for t in touched.values() for row in t.rows()])
         for each in touched.values():
@@ -110,20 +113,22 @@ _DEFAULT_RULES: Final = IdentifierRules()
 class _Touched:
     """A customer while one batch is folded."""
 
-    def __init__(self, key: bytes, changes: list[Change], was: Customer) -> None:
+    def __init__(self, key: bytes, changes: list[Told], was: Customer, merges: Merges) -> None:
         self.key = key
-        self.workspace = changes[0].workspace
-        self.customer_id = changes[0].customer_id
+        self.workspace = changes[0].change.workspace
+        self.customer_id = changes[0].change.customer_id
         self.was = was
         self.changes = changes
+        self.fresh: dict[str, Profile] = {}
         self.members: dict[str, Member] = {}
         self.written: dict[str, Member | None] = {}
         self.anchor_in = was.anchor_in
         self.member_in = was.member_in
+        self._merges = merges
 
     def rows(self) -> list[bytes]:
         """Keys of the members' rows, those included that may become members."""
-        nids = {*self.was.members, *(change.nid for change in self.changes)}
+        nids = {*self.was.members, *(told.change.nid for told in self.changes)}
         return [self.row(nid) for nid in nids]
 
     def row(self, nid: str) -> bytes:
@@ -133,7 +138,7 @@ class _Touched:
         """Apply the changes: for each identifier the newest one counts."""
         for nid in self.was.members:
             self.members[nid] = rows[self.row(nid)]
-        for change in self.changes:
+        for change, profile in self.changes:
             at = (change.assignment_version, change.sequence)
             known = self.members.get(change.nid)
             if known is not None and at <= (known.assignment_version, known.sequence):
@@ -143,6 +148,7 @@ class _Touched:
             else:
                 member = Member(*at, change.contribution, change.limit)
                 self.members[change.nid] = self.written[change.nid] = member
+                self.fresh[change.nid] = profile
                 if self.anchor_in is not None and self._is_anchor(change):
                     self.anchor_in = None
 
@@ -193,9 +199,14 @@ class _Touched:
 
     def _state(self, rules: IdentifierRules) -> Listed[CustomerState]:
         if self.members:
-            return customer_state(self.workspace, self.customer_id, self.members, rules)
+            return customer_state(
+                self.workspace, self.customer_id, self.members, rules, self._profile
+            )
         merged_into = self.anchor_in or self.member_in
         return retired_state(self.workspace, self.customer_id, merged_into=merged_into)
+
+    def _profile(self, shown: Mapping[str, Member]) -> Profile:
+        return self._merges.profile(self.key, shown, self.fresh)
 
 
 def _forgotten(state: State, now: int) -> list[Output]:
