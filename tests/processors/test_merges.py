@@ -92,6 +92,24 @@ def test_those_without_news_are_decoded_once(monkeypatch: pytest.MonkeyPatch) ->
     assert [decodes(nid) for nid in "babab"][1:] == [1, 1, 1, 1]
 
 
+def test_nothing_is_remembered_of_who_has_left() -> None:
+    """What is erased is in no memory either."""
+    told, found = Told(), Merges()
+    found.profile(told.key, told.members, told.news({"a", "b", "c"}))
+    found.profile(told.key, told.members, told.news({"a"}))
+    assert found._rests[told.key].sequences.keys() == {"b", "c"}
+
+    del told.members["b"]
+    found.profile(told.key, told.members, {})
+    assert "b" not in found._rests[told.key].sequences
+    found.profile(told.key, told.members, told.news({"a", "c"}))
+    assert not found._rests
+
+    found.profile(told.key, told.members, told.news({"a"}))
+    found.forget(told.key)
+    assert not found._rests
+
+
 def test_customers_not_touched_for_longest_are_forgotten() -> None:
     found = Merges()
     for number in range(merges._REMEMBERED + 10):

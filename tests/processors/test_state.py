@@ -54,7 +54,8 @@ class Stage:
     """`state` alone, with one partition."""
 
     def __init__(self) -> None:
-        self.pipeline = InMemoryPipeline([StateProcessor({})], partitions=1, now=NOON)
+        self.processor = StateProcessor({})
+        self.pipeline = InMemoryPipeline([self.processor], partitions=1, now=NOON)
 
     def change(self, *changes: Change) -> None:
         for change in changes:
@@ -191,3 +192,15 @@ def test_an_identifier_that_left_and_came_back_in_one_batch_is_written_anew() ->
     assert second is not None
     assert first.digest == second.digest
     assert second.identifiers[0].since == 8
+
+
+def test_nothing_of_an_erased_customer_stays_in_memory() -> None:
+    stage = Stage()
+    stage.change(brings(ADA, own(ADA), 100), brings(MAIL, own(ADA), 50, version=3))
+    stage.change(brings(ADA, own(ADA), 100, 200, sequence=2))
+    assert stage.processor._merges._rests
+
+    stage.change(leaves(ADA, own(ADA), None, version=5), leaves(MAIL, own(ADA), None, version=5))
+
+    assert stage.all(own(ADA))[-1] is None
+    assert not stage.processor._merges._rests

@@ -153,10 +153,10 @@ def _rank(member: MemberMark) -> tuple[int, str]:
 
 def _newest_entries(found: Iterable[tuple[Entry, str]]) -> tuple[Entry, ...]:
     """Customers' entries, each with whose it is, as the newest of the organisation's."""
-    ranked = sorted(found, reverse=True)[:TIMELINE_ENTRIES]
-    return tuple(
-        with_customer(entry, None if customer == NOBODY else customer) for entry, customer in ranked
+    told = (
+        with_customer(entry, None if customer == NOBODY else customer) for entry, customer in found
     )
+    return newest((), told, TIMELINE_ENTRIES)
 
 
 def _untimed(profile: Profile) -> Profile:

@@ -42,9 +42,9 @@ class Merges:
         """
         told = {nid: member.sequence for nid, member in members.items() if nid not in fresh}
         known = [profile for nid, profile in fresh.items() if nid in members]
+        rest = self._rests.pop(customer, None)
         if not told:
             return merge(known)
-        rest = self._rests.pop(customer, None)
         if rest is not None and not rest.sequences.items() <= told.items():
             same = [nid for nid, sequence in rest.sequences.items() if told.get(nid) == sequence]
             rest = _rest(same, members) if same else None
@@ -55,6 +55,10 @@ class Merges:
             del self._rests[next(iter(self._rests))]
         beside = [_decoded(members[nid]) for nid in told if nid not in rest.sequences]
         return merge([rest.profile, *beside, *known])
+
+    def forget(self, customer: bytes) -> None:
+        """Remember nothing of a customer without members."""
+        self._rests.pop(customer, None)
 
 
 def _rest(nids: Iterable[str], members: Mapping[str, Member]) -> _Rest:

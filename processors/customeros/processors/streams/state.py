@@ -202,6 +202,7 @@ class _Touched:
             return customer_state(
                 self.workspace, self.customer_id, self.members, rules, self._profile
             )
+        self._merges.forget(self.key)
         merged_into = self.anchor_in or self.member_in
         return retired_state(self.workspace, self.customer_id, merged_into=merged_into)
 
