@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from customeros.processors.profile import customer
 from customeros.processors.profile.customer import Member, merged
 from customeros.processors.profile.fold import fold
 from customeros.processors.profile.model import (
@@ -78,7 +79,7 @@ def test_those_without_news_are_decoded_once(monkeypatch: pytest.MonkeyPatch) ->
         decoded.append(raw)
         return decode_profile(raw)
 
-    monkeypatch.setattr(merges, "decode_profile", decode)
+    monkeypatch.setattr(customer, "decode_profile", decode)
     told, found = Told(), Merges()
     found.profile(told.key, told.members, told.news({*NIDS}))
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from customeros.processors.profile.entries import Entry, Listed, encoder
+from customeros.processors.profile.entries import TIME_BYTES, Entry, Listed, encoder
 from customeros.schemas.codec import CUSTOMER_STATE, AvroCodec
 from customeros.schemas.customer import OpenThing, TimelineEntry
 
 S = TypeVar("S", bound=msgspec.Struct)
-_TIME_BYTES: Final = 6
 
 
 def as_read(codec: AvroCodec[S], listed: Listed[S]) -> S:
@@ -20,14 +19,14 @@ def as_read(codec: AvroCodec[S], listed: Listed[S]) -> S:
 
 
 def read_thing(entry: Entry) -> OpenThing:
-    thing, end = CUSTOMER_STATE.item("things").read(entry, _TIME_BYTES)
+    thing, end = CUSTOMER_STATE.item("things").read(entry, TIME_BYTES)
     assert end == len(entry)
     assert isinstance(thing, OpenThing)
     return thing
 
 
 def read_entry(entry: Entry) -> TimelineEntry:
-    found, end = CUSTOMER_STATE.item("timeline").read(entry, _TIME_BYTES)
+    found, end = CUSTOMER_STATE.item("timeline").read(entry, TIME_BYTES)
     assert end == len(entry)
     assert isinstance(found, TimelineEntry)
     return found

@@ -77,25 +77,26 @@ def _read_size(data: bytes, at: int) -> tuple[int, int]:
     return size, at
 
 
-def _read_count(data: bytes, at: int) -> tuple[int, int]:
-    """The number of items of a block; a negative one is followed by the block's size in bytes."""
-    count, at = read_long(data, at)
-    if count == 0:
-        raise ValueError("zero takes one byte")
-    if count < 0:
-        _, at = _read_size(data, at)
-    return abs(count), at
-
-
-def _skip_block(data: bytes, at: int) -> tuple[int, int]:
-    """The number of items at *at* that have yet to be passed over; none if their size is there."""
+def _read_block(data: bytes, at: int) -> tuple[int, int | None, int]:
+    """The number of items of a block, their size in bytes where it is given, and their position."""
     count, at = read_long(data, at)
     if count == 0:
         raise ValueError("zero takes one byte")
     if count > 0:
-        return count, at
-    size, at = _read_size(data, at)
-    return 0, at + size
+        return count, None, at
+    return (-count, *_read_size(data, at))
+
+
+def _read_count(data: bytes, at: int) -> tuple[int, int]:
+    """The number of items to read, and their position."""
+    count, _, at = _read_block(data, at)
+    return count, at
+
+
+def _skip_block(data: bytes, at: int) -> tuple[int, int]:
+    """The number of items that have yet to be passed over: none where their size is given."""
+    count, size, at = _read_block(data, at)
+    return (count, at) if size is None else (0, at + size)
 
 
 def text_bytes(text: str) -> bytes:

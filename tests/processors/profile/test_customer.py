@@ -164,9 +164,12 @@ def test_a_state_stays_within_its_bytes() -> None:
         members[key_of(cookie)] = a_member(*events, identifier=cookie, version=number)
     user = a_member(seen_at=NOON - 10**9)
 
-    state = state_of(**members, **{key_of(ADA): user})
+    members[key_of(ADA)] = user
+    listed = customer_state(WORKSPACE, "c1", members, DEFAULT_RULES)
+    written = encoder(CUSTOMER_STATE)(listed, NOON)
 
-    assert len(CUSTOMER_STATE.encode(state)) <= STATE_BYTES
+    assert len(written) <= STATE_BYTES
+    state = CUSTOMER_STATE.decode(written)
     assert state.metrics.money["EUR"].placed == 3000
     assert state.identifiers[-1].type == "user_id"
     assert len(state.identifiers) > 90

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-import msgspec
-
 from customeros.processors.accounts.total import MemberMark, Total
 from customeros.processors.profile.bounds import fitted_profile
-from customeros.processors.profile.entries import Entry, Listed
-from customeros.processors.profile.model import digest_of
-from customeros.processors.profile.shown import known_traits, metrics_of
+from customeros.processors.profile.entries import Listed
+from customeros.processors.profile.shown import known_traits, metrics_of, sealed
 from customeros.schemas.account import AccountMember, AccountState, AccountStatus
 
 SUBSIDIARIES: Final = 50
@@ -36,7 +33,7 @@ def account_state(
         children: accounts whose parent it is, the first by id; `child_count` of all.
     """
     if is_closed(total):
-        return _sealed(
+        return sealed(
             AccountState(
                 workspace=workspace,
                 account_id=account_id,
@@ -45,7 +42,7 @@ def account_state(
             )
         )
     profile = fitted_profile(total.profile, max_bytes=PROFILE_BYTES)
-    return _sealed(
+    return sealed(
         AccountState(
             workspace=workspace,
             account_id=account_id,
@@ -75,13 +72,6 @@ def parent_of(account_id: str, total: Total) -> str | None:
         return None
     named = total.parent.value
     return named if named and named != account_id else None
-
-
-def _sealed(
-    state: AccountState, things: tuple[Entry, ...] = (), timeline: tuple[Entry, ...] = ()
-) -> Listed[AccountState]:
-    digest = digest_of((state, things, timeline))
-    return Listed(msgspec.structs.replace(state, digest=digest), things, timeline)
 
 
 def _member(mark: MemberMark) -> AccountMember:

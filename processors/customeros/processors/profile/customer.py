@@ -18,9 +18,8 @@ from customeros.processors.profile.model import (
     Standing,
     TouchMark,
     decode_profile,
-    digest_of,
 )
-from customeros.processors.profile.shown import known_traits, metrics_of
+from customeros.processors.profile.shown import known_traits, metrics_of, sealed
 from customeros.schemas.customer import (
     Consent,
     CustomerState,
@@ -54,7 +53,12 @@ class Member(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 def merged(members: Mapping[str, Member]) -> Profile:
     """What the profiles of *members* say together."""
-    return merge(decode_profile(member.contribution.profile) for member in members.values())
+    return merge(map(decoded, members.values()))
+
+
+def decoded(member: Member) -> Profile:
+    """What the profile of *member* says."""
+    return decode_profile(member.contribution.profile)
 
 
 def customer_state(
@@ -124,15 +128,14 @@ def retired_state(
 def _sealed(
     state: CustomerState, things: tuple[Entry, ...] = (), timeline: tuple[Entry, ...] = ()
 ) -> Listed[CustomerState]:
-    """*state* (of version 0) with its digest: over all that it says, not over when it was said."""
-    timeless = state
+    """*state* with its digest: over all that it says, not over when it was said."""
+    timeless = None
     if any(known.since for known in state.identifiers):
         timeless = msgspec.structs.replace(
             state,
             identifiers=tuple(msgspec.structs.replace(i, since=0) for i in state.identifiers),
         )
-    digest = digest_of((timeless, things, timeline))
-    return Listed(msgspec.structs.replace(state, digest=digest), things, timeline)
+    return sealed(state, things, timeline, timeless=timeless)
 
 
 def shown_members(members: Mapping[str, Member], rules: IdentifierRules) -> Mapping[str, Member]:

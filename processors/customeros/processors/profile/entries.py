@@ -20,7 +20,7 @@ from customeros.schemas.customer import OpenThing, TimelineEntry
 S = TypeVar("S", bound=msgspec.Struct)
 
 Entry = bytes
-_TIME_BYTES: Final = 6
+TIME_BYTES: Final = 6
 _write_entry: Final = CUSTOMER_STATE.item("timeline").write
 _write_thing: Final = CUSTOMER_STATE.item("things").write
 _NOBODY, _SOMEBODY = b"\x00", b"\x02"
@@ -36,17 +36,17 @@ class Listed(NamedTuple, Generic[S]):
 
 def timeline_entry(entry: TimelineEntry) -> Entry:
     """*entry* of a customer's timeline, of the years 1970 to 9999."""
-    return entry.occurred_at.to_bytes(_TIME_BYTES, "big") + _write_entry(entry)
+    return entry.occurred_at.to_bytes(TIME_BYTES, "big") + _write_entry(entry)
 
 
 def thing_entry(thing: OpenThing) -> Entry:
     """What an event of the years 1970 to 9999 says of a thing."""
-    return thing.occurred_at.to_bytes(_TIME_BYTES, "big") + _write_thing(thing)
+    return thing.occurred_at.to_bytes(TIME_BYTES, "big") + _write_thing(thing)
 
 
 def id_of_thing(thing: Entry) -> bytes:
     """Its kind and its reference, with which its record begins."""
-    return thing[_TIME_BYTES : end_of_text(thing, end_of_text(thing, _TIME_BYTES))]
+    return thing[TIME_BYTES : end_of_text(thing, end_of_text(thing, TIME_BYTES))]
 
 
 def with_customer(entry: Entry, customer_id: str | None) -> Entry:
@@ -66,4 +66,4 @@ def encoder(codec: AvroCodec[S]) -> Callable[[Listed[S], int], bytes]:
 
 
 def _records(entries: Iterable[Entry]) -> list[bytes]:
-    return [entry[_TIME_BYTES:] for entry in entries]
+    return [entry[TIME_BYTES:] for entry in entries]

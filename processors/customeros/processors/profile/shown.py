@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeVar
 
-from customeros.processors.profile.model import Profile, TraitMark
+import msgspec
+
+from customeros.processors.profile.entries import Entry, Listed
+from customeros.processors.profile.model import Profile, TraitMark, digest_of
 from customeros.processors.profile.uniques import count
 from customeros.schemas.customer import CurrencyTotals, Metrics, OrderDay, Trait
+
+S = TypeVar("S", bound=msgspec.Struct)
 
 _UNSET: Final = "null"
 
@@ -42,6 +47,23 @@ def known_traits(profile: Profile) -> dict[str, Trait]:
     return {
         name: _trait(mark) for name, mark in sorted(profile.traits.items()) if mark.value != _UNSET
     }
+
+
+def sealed(
+    state: S,
+    things: tuple[Entry, ...] = (),
+    timeline: tuple[Entry, ...] = (),
+    *,
+    timeless: S | None = None,
+) -> Listed[S]:
+    """
+    *state* (of version 0) with these lists, and with the digest over all that it says.
+
+    Args:
+        timeless: what of the state is digested, where that is not all.
+    """
+    digest = digest_of((state if timeless is None else timeless, things, timeline))
+    return Listed(msgspec.structs.replace(state, digest=digest), things, timeline)
 
 
 def _trait(mark: TraitMark) -> Trait:

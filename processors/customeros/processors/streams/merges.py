@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from customeros.processors.profile.customer import Member
+from customeros.processors.profile.customer import Member, decoded, merged
 from customeros.processors.profile.merge import merge
-from customeros.processors.profile.model import Profile, decode_profile
+from customeros.processors.profile.model import Profile
 
 # Customers of whom something is remembered; those not touched for longest are forgotten.
 _REMEMBERED: Final = 1_024
@@ -53,7 +53,7 @@ class Merges:
         self._rests[customer] = rest
         if len(self._rests) > _REMEMBERED:
             del self._rests[next(iter(self._rests))]
-        beside = [_decoded(members[nid]) for nid in told if nid not in rest.sequences]
+        beside = [decoded(members[nid]) for nid in told if nid not in rest.sequences]
         return merge([rest.profile, *beside, *known])
 
     def forget(self, customer: bytes) -> None:
@@ -63,11 +63,4 @@ class Merges:
 
 def _rest(nids: Iterable[str], members: Mapping[str, Member]) -> _Rest:
     found = {nid: members[nid] for nid in nids}
-    return _Rest(
-        {nid: member.sequence for nid, member in found.items()},
-        merge(map(_decoded, found.values())),
-    )
-
-
-def _decoded(member: Member) -> Profile:
-    return decode_profile(member.contribution.profile)
+    return _Rest({nid: member.sequence for nid, member in found.items()}, merged(found))
