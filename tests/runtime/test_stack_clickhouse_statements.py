@@ -127,6 +127,16 @@ def test_data_begin_behind_the_format_of_an_insert() -> None:
     )
 
 
+def test_data_that_read_like_a_statement_are_data() -> None:
+    sql = b"INSERT INTO t (a) FORMAT CSV\nSELECT b FROM input('b String') FORMAT CSV\n1"
+
+    head = statements.insert_head(sql)
+
+    assert head is not None
+    assert sql[head.data_at :] == b"SELECT b FROM input('b String') FORMAT CSV\n1"
+    assert head.structure is None
+
+
 def test_what_an_insert_selects_from_its_data_it_selects_from_the_file() -> None:
     sql = (
         b"INSERT INTO t (a) SELECT b || ';input' FROM input('b String') WHERE b != '' FORMAT CSV\n1"

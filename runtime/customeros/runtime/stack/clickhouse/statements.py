@@ -163,14 +163,16 @@ def verb_of(sql: bytes) -> str:
 def insert_head(sql: bytes) -> InsertHead | None:
     """The head of an insert with data behind it; None for anything else."""
     head = sql[:HEAD_BYTES]
-    if match := _INSERT_FROM_INPUT.match(head):
-        found = match["into"], match["settings"], match["format"].decode(), match.end()
-        return InsertHead(*found, match["structure"])
+    structure = None
+    # First, since the other would look through the data for its `input`.
     match = _INSERT_WITH_DATA.match(head)
     if match is None or any(t.name in {"select", "values", "with"} for t in tokens(match["into"])):
-        return None
+        match = _INSERT_FROM_INPUT.match(head)
+        if match is None:
+            return None
+        structure = match["structure"]
     return InsertHead(
-        match["into"], match["settings"] or b"", match["format"].decode(), match.end()
+        match["into"], match["settings"] or b"", match["format"].decode(), match.end(), structure
     )
 
 
