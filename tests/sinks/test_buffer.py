@@ -2,50 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from customeros.runtime.errors import PoisonRecord, Unavailable
-from customeros.schemas.codec import ASSIGNMENT, CUSTOMER_STATE, DEAD_LETTER, RESOLVED_EVENT
+from customeros.runtime.errors import Unavailable
+from customeros.schemas.codec import CUSTOMER_STATE, DEAD_LETTER
 from customeros.schemas.customer import CustomerState
-from customeros.schemas.event import ResolvedEvent
-from customeros.schemas.topics import ASSIGNMENTS as ASSIGNMENTS_TOPIC
 from customeros.schemas.topics import CUSTOMER_STATE as STATES
 from customeros.schemas.topics import DEAD_LETTERS, RESOLVED
 from customeros.sinks.clickhouse.buffer import Buffer, letter_of, may_be_dead_lettered
 from customeros.sinks.clickhouse.inserts import Pending, block_token, insert_what_fits
 from customeros.sinks.clickhouse.record import Record
-from customeros.sinks.clickhouse.tables import ASSIGNMENTS, EVENTS, Table
-from support.customers import an_assignment
-from support.sink import NOON, an_event
-
-
-class FakeTarget:
-    """Takes a batch unless it has an offset of `refused`; counts how often it was away."""
-
-    def __init__(self, refused: frozenset[int] = frozenset(), away: int = 0) -> None:
-        self.refused = refused
-        self.away = away
-        self.inserted: list[int] = []
-
-    def insert(self, table: Table, rows: Sequence[Pending]) -> None:
-        if self.away:
-            self.away -= 1
-            raise Unavailable("clickhouse")
-        offsets = [pending.record.offset for pending in rows]
-        if self.refused & set(offsets):
-            raise PoisonRecord("row_refused")
-        self.inserted += offsets
-
-
-def a_record(offset: int, *, partition: int = 0, value: bytes | None = None) -> Record:
-    resolved = ResolvedEvent(event=an_event(offset), customer_id="c", assignment_version=0)
-    value = value or RESOLVED_EVENT.encode(resolved)
-    return Record(RESOLVED, partition, offset, b"shop/c", value, NOON + offset)
+from customeros.sinks.clickhouse.tables import EVENTS
+from support.batches import FakeTarget, a_record
+from support.sink import NOON
 
 
 def pending(offset: int, *, partition: int = 0) -> Pending:
@@ -76,28 +49,8 @@ def test_what_could_not_be_inserted_stays_until_it_can() -> None:
 
     assert written == {EVENTS: 3}
     assert target.inserted == [0, 1, 2]
-    assert buffer.take() == ({}, {(RESOLVED, 0): 3})
+    assert (buffer.refused, buffer.positions) == ({}, {(RESOLVED, 0): 3})
     assert buffer.write(target) == {}
-
-
-def test_events_wait_until_the_assignments_that_they_need_are_in() -> None:
-    buffer, inserted = Buffer(), list[Table]()
-    assignment = ASSIGNMENT.encode(an_assignment("user_id", "ada", "c"))
-    buffer.add(a_record(0))
-    buffer.add(Record(ASSIGNMENTS_TOPIC, 0, 0, b"shop/n", assignment, NOON))
-
-    class AssignmentsAway(FakeTarget):
-        def insert(self, table: Table, rows: Sequence[Pending]) -> None:
-            if table is ASSIGNMENTS:
-                super().insert(table, rows)
-            inserted.append(table)
-
-    with pytest.raises(Unavailable):
-        buffer.write(AssignmentsAway(away=1))
-    assert inserted == []
-
-    buffer.write(AssignmentsAway())
-    assert inserted == [ASSIGNMENTS, EVENTS]
 
 
 def a_state(offset: int, *, version: int = 0, name: str = "c", garbage: bool = False) -> Record:
@@ -117,7 +70,7 @@ def test_of_the_states_that_wait_together_the_newest_is_inserted() -> None:
     buffer.write(target)
 
     assert sorted(target.inserted) == [1, 2, 5]
-    assert buffer.take() == ({}, {(STATES, 0): 6})
+    assert (buffer.refused, buffer.positions) == ({}, {(STATES, 0): 6})
 
 
 def test_a_state_that_cannot_be_read_does_not_hide_the_one_before() -> None:
@@ -127,9 +80,8 @@ def test_a_state_that_cannot_be_read_does_not_hide_the_one_before() -> None:
 
     buffer.write(target)
 
-    given_up, _ = buffer.take()
     assert target.inserted == [1]
-    assert [record.offset for record in given_up] == [2]
+    assert [record.offset for record in buffer.refused] == [2]
 
 
 def test_refused_and_unreadable_records_are_given_up_and_passed() -> None:
@@ -140,12 +92,11 @@ def test_refused_and_unreadable_records_are_given_up_and_passed() -> None:
 
     buffer.write(FakeTarget(frozenset({2})))
 
-    given_up, positions = buffer.take()
-    assert {record.offset: reason for record, reason in given_up.items()} == {
+    assert {record.offset: reason for record, reason in buffer.refused.items()} == {
         1: "undecodable",
         2: "row_refused",
     }
-    assert positions == {(RESOLVED, 0): 3}
+    assert buffer.positions == {(RESOLVED, 0): 3}
 
 
 def test_of_a_partition_that_was_lost_nothing_is_inserted_or_committed() -> None:
@@ -158,7 +109,7 @@ def test_of_a_partition_that_was_lost_nothing_is_inserted_or_committed() -> None
     buffer.write(target)
 
     assert target.inserted == [9]
-    assert buffer.take() == ({}, {(RESOLVED, 1): 10})
+    assert (buffer.refused, buffer.positions) == ({}, {(RESOLVED, 1): 10})
 
 
 def test_the_end_of_a_partition_is_done_when_all_before_it_is() -> None:
@@ -167,7 +118,7 @@ def test_the_end_of_a_partition_is_done_when_all_before_it_is() -> None:
 
     buffer.move_to((RESOLVED, 0), 8)
 
-    assert buffer.take()[1] == {(RESOLVED, 0): 8}
+    assert buffer.positions == {(RESOLVED, 0): 8}
 
 
 @given(

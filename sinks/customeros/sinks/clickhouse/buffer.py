@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from customeros.runtime import stream
-from customeros.runtime.errors import Unavailable
 from customeros.runtime.stream import Output
 from customeros.schemas.codec import Undecodable
 from customeros.schemas.topics import ACCOUNT_STATE, CUSTOMER_STATE, DEAD_LETTERS, Topic
@@ -16,7 +14,7 @@ from customeros.sinks.clickhouse.inserts import Pending, Target, insert_what_fit
 from customeros.sinks.clickhouse.record import Record
 from customeros.sinks.clickhouse.rows import rows_of
 from customeros.sinks.clickhouse.states import version_of
-from customeros.sinks.clickhouse.tables import TABLES, WAVES, Table
+from customeros.sinks.clickhouse.tables import TABLES, Table
 
 STAGE: Final = "sink"
 
@@ -30,34 +28,36 @@ class Buffer:
     """
     Records on their way into ClickHouse.
 
-    `write` may fail half way and be called again; after it `take` says what is done.
+    `write` may fail half way and be called again; after it all is done but for what was refused.
 
     Attributes:
-        records: how many were added since the last `take`, by topic; `bytes`: of their values.
+        refused: the records given up on, and why.
+        positions: the next offset, by place.
+        records: how many were added, by topic; `bytes`: of their values.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[Table, list[Pending]] = {table: [] for table in TABLES}
         self._states: dict[tuple[Place, bytes], list[Record]] = {}
-        self._refused: dict[Record, str] = {}
-        self._positions: dict[Place, int] = {}
+        self.refused: dict[Record, str] = {}
+        self.positions: dict[Place, int] = {}
         self.records: Counter[Topic] = Counter()
         self.bytes = 0
 
     def add(self, record: Record) -> None:
-        """Take *record*; one that cannot be read becomes a dead letter at the next `take`."""
+        """Take *record*; one that cannot be read is refused."""
         place = _place(record)
         if record.topic in _STATES:
             self._states.setdefault((place, record.key), []).append(record)
         else:
             self._read(record)
-        self._positions[place] = record.offset + 1
+        self.positions[place] = record.offset + 1
         self.records[record.topic] += 1
         self.bytes += len(record.value or b"")
 
     def move_to(self, place: Place, offset: int) -> None:
         """There is nothing before *offset* that was not taken: the end of the partition."""
-        self._positions[place] = offset
+        self.positions[place] = offset
 
     def drop(self, places: Iterable[Place]) -> None:
         """Forget all of *places*: they belong to another process now."""
@@ -65,8 +65,8 @@ class Buffer:
         for table, rows in self._waiting.items():
             self._waiting[table] = [p for p in rows if _place(p.record) not in gone]
         self._states = {at: states for at, states in self._states.items() if at[0] not in gone}
-        self._refused = {r: why for r, why in self._refused.items() if _place(r) not in gone}
-        self._positions = {p: offset for p, offset in self._positions.items() if p not in gone}
+        self.refused = {r: why for r, why in self.refused.items() if _place(r) not in gone}
+        self.positions = {p: offset for p, offset in self.positions.items() if p not in gone}
 
     def write(self, target: Target) -> Mapping[Table, int]:
         """
@@ -79,10 +79,12 @@ class Buffer:
             self._read_newest(states)
         self._states.clear()
         written: dict[Table, int] = {}
-        for tables in WAVES:
-            due = [table for table in tables if self._waiting[table]]
-            if due:
-                written |= self._write_beside(target, due)
+        for table, rows in self._waiting.items():
+            if rows:
+                refused = insert_what_fits(target, table, rows)
+                self.refused |= refused
+                written[table] = len(rows) - len(refused)
+                self._waiting[table] = []
         return written
 
     def _read(self, record: Record) -> bool:
@@ -90,7 +92,7 @@ class Buffer:
         try:
             rows = [*rows_of(record)]
         except Undecodable:
-            self._refused[record] = "undecodable"
+            self.refused[record] = "undecodable"
             return False
         for table, row in rows:
             self._waiting[table].append(Pending(row, record))
@@ -101,36 +103,6 @@ class Buffer:
         if len(states) > 1:
             states = sorted(reversed(states), key=version_of, reverse=True)
         any(map(self._read, states))
-
-    def _write_beside(self, target: Target, tables: Sequence[Table]) -> dict[Table, int]:
-        """Insert into all of *tables* at once: an insert mostly waits for the disk."""
-        with ThreadPoolExecutor(len(tables)) as pool:
-            inserts = {
-                table: pool.submit(insert_what_fits, target, table, self._waiting[table])
-                for table in tables
-            }
-        written: dict[Table, int] = {}
-        failed: BaseException | None = None
-        for table, insert in inserts.items():
-            if (error := insert.exception()) is not None:
-                # Waiting does not help the others.
-                failed = error if failed is None or isinstance(failed, Unavailable) else failed
-                continue
-            refused = insert.result()
-            self._refused |= refused
-            written[table] = len(self._waiting[table]) - len(refused)
-            self._waiting[table] = []
-        if failed is not None:
-            raise failed
-        return written
-
-    def take(self) -> tuple[Mapping[Record, str], Mapping[Place, int]]:
-        """Empty this: the records given up on with their reason, and the next offset by place."""
-        taken = self._refused, self._positions
-        self._refused, self._positions = {}, {}
-        self.records.clear()
-        self.bytes = 0
-        return taken
 
 
 def letter_of(record: Record, reason: str, *, now: int) -> Output:

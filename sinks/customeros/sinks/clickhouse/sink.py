@@ -11,6 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, wait
 from typing import Any, Final
 
 import structlog
@@ -32,15 +33,15 @@ from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import ensure_topics, prefixed
-from customeros.schemas.topics import DEAD_LETTERS
+from customeros.schemas.topics import DEAD_LETTERS, RESOLVED, Topic
 from customeros.sinks.clickhouse.buffer import (
     STAGE,
-    Buffer,
     Place,
     letter_of,
     may_be_dead_lettered,
 )
 from customeros.sinks.clickhouse.inserts import ANSWER_SECONDS, ClickHouse, Target
+from customeros.sinks.clickhouse.lane import Lane
 from customeros.sinks.clickhouse.record import Record
 from customeros.sinks.clickhouse.rows import SOURCES
 from customeros.sinks.clickhouse.tables import Table
@@ -51,15 +52,14 @@ GROUP: Final = "sink-clickhouse"
 _IDLE_SECONDS: Final = 0.5
 # Taken from librdkafka at once: enough to be cheap, few enough to see the limits below in time.
 _MESSAGES: Final = 1_000
-# One customer state may have 128 kB, so rows alone do not bound a batch.
-_BATCH_BYTES: Final = 32 * 1024 * 1024
-# What is read is older than this: there is more than can be taken at once. Then batches of 10,000
-# rows cost ClickHouse a fifth of what those of 0.2 s did.
+# What is read is older than this: there is more than can be taken at once.
 _BEHIND_SECONDS: Final = 3.0
-_BEHIND_FACTOR: Final = 10
-# Otherwise rows wait as long as the last batch took to write. Twice as long would feed itself: most
-# of the time goes by the row, so a batch that waited longer takes longer.
-_WAIT_FACTOR: Final = 1
+# Of one customer's states the newest says all, and ClickHouse pays by the insert more than by the
+# row: what is no event is written so many times `flush_seconds` apart.
+_EVENTS: Final = frozenset({RESOLVED})
+_PAUSE_FACTOR: Final = 5
+# How often it looks whether a batch is written, while more is read.
+_LOOK_SECONDS: Final = 0.05
 _QUEUE_KB: Final = 32 * 1024
 _DEAD_LETTER_SECONDS: Final = 10.0
 
@@ -104,8 +104,7 @@ class Sink:
         progress.starting = "joins its group"
         backlog = Backlog(settings, GROUP)
         self._watch = Watch(progress, waits=lambda: backlog.waits(self._assignment))
-        self._flush_seconds = settings.clickhouse.flush_seconds
-        self._batch_rows = settings.clickhouse.batch_rows
+        self._settings = settings.clickhouse
         self._topics = {prefixed(settings, topic): topic for topic in SOURCES}
         self._names = {topic: name for name, topic in self._topics.items()}
         self._dead_letters = prefixed(settings, DEAD_LETTERS)
@@ -123,10 +122,8 @@ class Sink:
             },
         )
         self._assignment: tuple[tuple[str, int], ...] = ()
-        self._buffer = Buffer()
+        self._events, self._others = self._new_lanes()
         self._behind = False
-        self._took = 0.0
-        self._oldest: float | None = None
         self._retry_at: float | None = None
 
     def run(self, stop: threading.Event) -> None:
@@ -145,62 +142,75 @@ class Sink:
         self._watch.start()
         try:
             while not stop.is_set():
-                self._take(self._consumer.poll(self._wait_seconds()))
-                while self._retry_at is None and not self._due():
-                    seconds = self._wait_seconds()
-                    messages = self._consumer.consume(_MESSAGES, min(seconds, self._flush_seconds))
-                    self._behind = bool(messages) and _age(messages[-1]) > _BEHIND_SECONDS
-                    for message in messages:
-                        self._take(message)
-                    if not messages:
-                        break
-                if self._due():
-                    self._flush()
+                self._read()
+                self._write()
             self._flush()
         except BaseException:
-            self._buffer = Buffer()  # or closing would commit it
+            self._close_lanes()
+            self._events, self._others = self._new_lanes()  # or closing would commit it
             raise
         finally:
             self._watch.stop()
             self._consumer.close()
+            self._close_lanes()
+
+    def _new_lanes(self) -> tuple[Lane, Lane]:
+        pause = self._settings.flush_seconds * _PAUSE_FACTOR
+        return (
+            Lane(self._target, self._settings),
+            Lane(self._target, self._settings, pause_seconds=pause),
+        )
+
+    def _close_lanes(self) -> None:
+        for lane in self._lanes:
+            lane.close()
+
+    @property
+    def _lanes(self) -> tuple[Lane, Lane]:
+        return self._events, self._others
+
+    def _read(self) -> None:
+        """Take what comes, until there is something to write or no room."""
+        if crowded := [lane.writing for lane in self._lanes if lane.is_full and lane.writing]:
+            wait(crowded, _IDLE_SECONDS, FIRST_COMPLETED)
+            return
+        self._take(self._consumer.poll(self._wait_seconds()))
+        while self._retry_at is None and (seconds := self._wait_seconds()) > 0:
+            messages = self._consumer.consume(_MESSAGES, min(seconds, self._settings.flush_seconds))
+            self._behind = bool(messages) and _age(messages[-1]) > _BEHIND_SECONDS
+            for message in messages:
+                self._take(message)
+            if not messages or any(lane.is_full for lane in self._lanes):
+                break
 
     def _wait_seconds(self) -> float:
-        due = self._retry_at or (self._oldest and self._oldest + self._patience())
-        return _IDLE_SECONDS if due is None else min(max(due - time.monotonic(), 0), _IDLE_SECONDS)
-
-    def _patience(self) -> float:
-        """Seconds that a row waits; the slower writing is, the fewer and larger are its batches."""
-        longest = self._flush_seconds * _BEHIND_FACTOR
-        wanted = longest if self._behind else self._took * _WAIT_FACTOR
-        return min(max(wanted, self._flush_seconds), longest)
-
-    def _due(self) -> bool:
-        now = time.monotonic()
-        if self._retry_at is not None:
-            return now >= self._retry_at
-        if self._oldest is None:
-            return False
-        return (
-            now >= self._oldest + self._patience()
-            or self._buffer.records.total() >= self._batch_rows
-            or self._buffer.bytes >= _BATCH_BYTES
-        )
+        """How long nothing has to be done but read."""
+        writing = [lane.writing for lane in self._lanes if lane.writing]
+        if any(batch.done() for batch in writing):
+            return 0.0
+        due = self._retry_at
+        if due is None:
+            due = min(lane.due_at(behind=self._behind) for lane in self._lanes)
+        longest = _LOOK_SECONDS if writing else _IDLE_SECONDS
+        return min(max(due - time.monotonic(), 0.0), longest)
 
     def _take(self, message: Message | None) -> None:
         if message is None:
             return
         error = message.error()
         if error is None:
-            self._buffer.add(self._record(message))
+            record = self._record(message)
+            self._lane(record.topic).add(record)
         elif error.code() == KafkaError._PARTITION_EOF:
-            self._buffer.move_to(self._place(message), message.offset() or 0)
+            place = self._place(message)
+            self._lane(place[0]).move_to(place, message.offset() or 0)
         elif error.fatal() or error.code() in _HOPELESS:
             raise KafkaException(error)
         else:
             _LOG.warning("consumer_hindered", code=error.name())
-            return
-        if self._oldest is None:
-            self._oldest = time.monotonic()
+
+    def _lane(self, topic: Topic) -> Lane:
+        return self._events if topic in _EVENTS else self._others
 
     def _record(self, message: Message) -> Record:
         return Record(
@@ -214,50 +224,73 @@ class Sink:
     def _place(self, message: Message) -> Place:
         return self._topics[message.topic() or ""], message.partition() or 0
 
+    def _write(self) -> None:
+        """Commit what is written, and begin what is due; with ClickHouse away, try again."""
+        try:
+            for lane in self._lanes:
+                if lane.writing and lane.writing.done():
+                    self._settle(lane)
+        except Unavailable as error:
+            self._pause(error)
+        now = time.monotonic()
+        if self._retry_at is None:
+            for lane in self._lanes:
+                if now >= lane.due_at(behind=self._behind):
+                    lane.begin()
+        elif now >= self._retry_at:
+            self._flush()
+
     def _flush(self) -> None:
+        """Write all that was taken; with ClickHouse away, keep it."""
+        try:
+            self._write_all()
+        except Unavailable as error:
+            self._pause(error)
+        else:
+            self._resume()
+
+    def _pause(self, error: Unavailable) -> None:
         """
-        Insert what is there and commit; with ClickHouse away, keep it and fetch nothing more.
+        Fetch nothing more until it is time to try again.
 
         Its partitions stay this member's. They are not paused but let go: one that is resumed just
         when it is assigned again may stay paused for ever (librdkafka, issue 5591).
         """
-        try:
-            self._write()
-        except Unavailable as error:
-            metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
-            if self._retry_at is None:
-                _LOG.warning("paused", dependency=error.dependency)
-            self._progress.waits_for(error.dependency, away=True)
-            self._retry_at = time.monotonic() + error.retry_after
-            # Each time, since partitions may have been assigned meanwhile.
-            self._consumer.unassign()
-            return
-        if self._retry_at is not None:
-            self._retry_at = None
-            self._progress.waits_for("clickhouse", away=False)
-            if places := [TopicPartition(*place, OFFSET_STORED) for place in self._assignment]:
-                self._consumer.assign(places)
-            _LOG.info("resumed")
+        metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
+        if self._retry_at is None:
+            _LOG.warning("paused", dependency=error.dependency)
+        self._progress.waits_for(error.dependency, away=True)
+        self._retry_at = time.monotonic() + error.retry_after
+        # Each time, since partitions may have been assigned meanwhile.
+        self._consumer.unassign()
 
-    def _write(self) -> None:
-        started = time.monotonic()
-        written = self._buffer.write(self._target)
-        self._took = time.monotonic() - started
-        for topic, records in self._buffer.records.items():
+    def _resume(self) -> None:
+        """Fetch on from what is committed, if it was paused; all that was taken is."""
+        if self._retry_at is None:
+            return
+        self._retry_at = None
+        self._progress.waits_for("clickhouse", away=False)
+        if places := [TopicPartition(*place, OFFSET_STORED) for place in self._assignment]:
+            self._consumer.assign(places)
+        _LOG.info("resumed")
+
+    def _write_all(self) -> None:
+        for lane in self._lanes:
+            while not lane.is_empty:
+                self._settle(lane)
+
+    def _settle(self, lane: Lane) -> None:
+        """Commit what *lane* has written, once it has."""
+        batch, rows, seconds = lane.finish()
+        for topic, records in batch.records.items():
             metrics.RECORDS_READ.labels(STAGE, topic.name).inc(records)
-        refused, positions = self._buffer.take()
-        self._oldest = None
-        self._give_up(refused)
-        self._commit(positions)
+        self._give_up(batch.refused)
+        self._commit(batch.positions)
         self._progress.moved()
-        for table, rows in written.items():
-            metrics.SINK_ROWS.labels(table.name).inc(rows)
-        if written:
-            _LOG.info(
-                "batch_written",
-                rows=_by_name(written),
-                seconds=round(self._took, 4),
-            )
+        for table, number in rows.items():
+            metrics.SINK_ROWS.labels(table.name).inc(number)
+        if rows:
+            _LOG.info("batch_written", rows=_by_name(rows), seconds=round(seconds, 4))
 
     def _give_up(self, refused: Mapping[Record, str]) -> None:
         """Send dead letters; they are on the broker when this returns."""
@@ -300,7 +333,7 @@ class Sink:
         """Another member takes over: finish what was taken, or leave it to that one."""
         self._assignment = ()
         try:
-            self._write()
+            self._write_all()
         except Unavailable as error:
             metrics.UNAVAILABLE.labels(STAGE, error.dependency).inc()
             self._drop(partitions)
@@ -310,7 +343,9 @@ class Sink:
         self._drop(partitions)
 
     def _drop(self, partitions: Iterable[TopicPartition]) -> None:
-        self._buffer.drop((self._topics[p.topic], p.partition) for p in partitions)
+        places = [(self._topics[p.topic], p.partition) for p in partitions]
+        for lane in self._lanes:
+            lane.drop(places)
 
 
 # Waiting does not help these.

@@ -216,9 +216,8 @@ DEAD_LETTERS: Final = Table(
     personal=("key", "value"),
 )
 
-# Assignments before events, and customers before identifiers: what refers comes last.
-WAVES: Final = ((ASSIGNMENTS, CUSTOMERS, LINKS, DEAD_LETTERS), (EVENTS, IDENTIFIERS, ACCOUNTS))
-TABLES: Final = tuple(table for wave in WAVES for table in wave)
+# What refers comes last, but is right too where it comes first.
+TABLES: Final = (ASSIGNMENTS, EVENTS, CUSTOMERS, IDENTIFIERS, ACCOUNTS, LINKS, DEAD_LETTERS)
 
 _VIEW: Final = re.compile(r"CREATE OR REPLACE VIEW (\w+)")
 # Values are taken as they are: dates in traits stay text. An import of old events may span many
