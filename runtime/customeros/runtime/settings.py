@@ -69,7 +69,7 @@ class ClickHouse(_Section):
         2_048, gt=511, description="of the embedded engine; a query that needs more is refused"
     )
     batch_rows: int = Field(10_000, gt=0, description="rows gathered before one insert")
-    flush_seconds: float = Field(0.2, gt=0, description="longest time a row waits for its batch")
+    flush_seconds: float = Field(0.2, gt=0, description="how long an event waits for its batch")
 
 
 class Collector(_Section):

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final, NoReturn, TypeVar
 
 import structlog
+import uvloop
 from faust.types import TP
 
 from customeros.runtime.backlog import Backlog
@@ -53,6 +54,8 @@ def run_worker(processor: Processor, settings: Settings) -> NoReturn:
     # Faust makes its directory, but not that directory's parents.
     (settings.home / "state").mkdir(parents=True, exist_ok=True)
     collect_rarely()
+    # A policy, since Faust makes the loops of its threads itself.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     asyncio.run(_or_end(_run(processor, settings, topics, progress)))
     raise AssertionError("unreachable")
 
