@@ -57,7 +57,7 @@ _BEHIND_SECONDS: Final = 3.0
 # Of one customer's states the newest says all, and ClickHouse pays by the insert more than by the
 # row: what is no event is written so many times `flush_seconds` apart.
 _EVENTS: Final = frozenset({RESOLVED})
-_PAUSE_FACTOR: Final = 5
+_PAUSE_FACTOR: Final = 2.5
 # How often it looks whether a batch is written, while more is read.
 _LOOK_SECONDS: Final = 0.05
 _QUEUE_KB: Final = 32 * 1024
