@@ -111,7 +111,7 @@ def measure_latency(
             f"1,000, 1,250, 1,563 … that the machine held: {seconds:g} s of it were everywhere "
             f"{_HELD_SECONDS:g} s after the last. Each load lasts {seconds:g} s. "
             f"{_PROBES_PER_SECOND} events a second are looked for: by a reader of customer-state, "
-            "by a SELECT of the event, one of the customer's state, and a GET of the customer, every "
+            "a SELECT of the event, one of the customer's state, and a GET of the customer, every "
             f"{_LOOK_SECONDS * 1000:g} ms (that state every {_LONG_LOOK_SECONDS * 1000:g}) or as "
             "often as there is an answer, which is part of the figure.",
             [_row(place, percent, load) for place in _PLACES for percent, load in loads.items()],

@@ -69,8 +69,8 @@ def held() -> Iterator[HeldTarget]:
     target.released.set()
 
 
-def a_lane(target: Target, clock: Clock, *, pause: float = 0) -> Lane:
-    return Lane(target, _SETTINGS, pause_seconds=pause, clock=clock)
+def a_lane(target: Target, clock: Clock, *, factor: float = 1, pause: float = 0) -> Lane:
+    return Lane(target, _SETTINGS, wait_factor=factor, pause_seconds=pause, clock=clock)
 
 
 def test_a_record_waits_for_others_and_many_for_none(clock: Clock) -> None:
@@ -90,22 +90,24 @@ def test_a_record_waits_for_others_and_many_for_none(clock: Clock) -> None:
 
 
 @pytest.mark.parametrize(
-    ("took", "pause", "due_at"),
+    ("took", "factor", "pause", "due_at"),
     [
         # From 100 on a batch is written, and its end comes so much later.
-        (0.0, 0.0, 100.25),
-        (0.2, 0.0, 100.45),
-        (0.5, 0.0, 101.0),
-        (9.0, 0.0, 111.5),
-        (0.2, 1.0, 101.0),
-        (2.0, 1.0, 104.0),
+        (0.0, 1, 0.0, 100.25),
+        (0.2, 1, 0.0, 100.45),
+        (0.5, 1, 0.0, 101.0),
+        (0.5, 3, 0.0, 102.0),
+        (9.0, 1, 0.0, 111.5),
+        (0.2, 1, 1.0, 101.0),
+        (2.0, 1, 1.0, 104.0),
     ],
 )
-def test_a_batch_waits_as_long_as_the_last_one_took(
-    clock: Clock, took: float, pause: float, due_at: float
+def test_a_batch_waits_the_longer_the_last_one_took(
+    clock: Clock, took: float, factor: float, pause: float, due_at: float
 ) -> None:
     """At most ten times as long as where nothing is slow; and for the pause, from its begin on."""
-    with closing(a_lane(SlowTarget(clock, took), clock, pause=pause)) as lane:
+    lane = a_lane(SlowTarget(clock, took), clock, factor=factor, pause=pause)
+    with closing(lane):
         lane.add(a_record(0))
         assert lane.finish().seconds == pytest.approx(took)
 

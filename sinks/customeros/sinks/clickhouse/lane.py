@@ -39,12 +39,12 @@ class Lane:
     """
     Records that are written together, by a thread; the methods are for the one that reads topics.
 
-    A batch waits as long as the last one took to write, so that ClickHouse has half of the time
-    to itself. Longer would feed itself: most of the time goes by the row, so a batch that waited
-    longer takes longer.
+    A batch waits the longer the last one took to write, so that the rest of the machine, and those
+    who ask ClickHouse, get their share.
 
     Args:
-        pause_seconds: from one batch to the next, at least.
+        wait_factor: after a batch ClickHouse is left alone for so many times what that took.
+        pause_seconds: from the begin of one batch to that of the next, at least.
         clock: of seconds that only go forward.
     """
 
@@ -53,6 +53,7 @@ class Lane:
         target: Target,
         settings: ClickHouse,
         *,
+        wait_factor: float,
         pause_seconds: float = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -60,6 +61,7 @@ class Lane:
         self._rows = settings.batch_rows
         self._shortest = settings.flush_seconds
         self._longest = settings.flush_seconds * _LONGEST_FACTOR
+        self._wait_factor = wait_factor
         self._pause = pause_seconds
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="write")
@@ -126,7 +128,8 @@ class Lane:
         self._batch = None
         now = self._clock()
         self._not_before = max(
-            now + min(written.seconds, self._longest), now - written.seconds + self._pause
+            now + min(written.seconds * self._wait_factor, self._longest),
+            now - written.seconds + self._pause,
         )
         return written
 
