@@ -19,11 +19,9 @@ from benchmarks.rig import Servers, installation, running_all, tracking_client, 
 from benchmarks.traffic import Call, traffic
 from benchmarks.usage import usage
 from benchmarks.watching import (
-    Told,
     Watcher,
     in_api,
     in_clickhouse,
-    in_customers,
     in_states,
     path_of,
     probe_id,
@@ -41,20 +39,12 @@ _BATCH: Final = 20
 _CONNECTIONS: Final = 16
 _PROBES_PER_SECOND: Final = 20
 _LOOK_SECONDS: Final = 0.1
-# To ask for customers ten times a second takes ClickHouse as long as to write them.
-_LONG_LOOK_SECONDS: Final = 0.3
 _PATIENCE_SECONDS: Final = 60.0
 # A rate is held if everything is everywhere so soon after the last event was due.
 _HELD_SECONDS: Final = 3.0
 _FIRST_RATE: Final = 1_000.0
 _RATE_STEP: Final = 1.25
-_PLACES: Final = (
-    "accepted",
-    "in customer-state",
-    "in ClickHouse",
-    "its customer in ClickHouse",
-    "in the API",
-)
+_PLACES: Final = ("accepted", "in customer-state", "in ClickHouse", "in the API")
 
 Moments = dict[str, float]
 
@@ -111,9 +101,9 @@ def measure_latency(
             f"1,000, 1,250, 1,563 … that the machine held: {seconds:g} s of it were everywhere "
             f"{_HELD_SECONDS:g} s after the last. Each load lasts {seconds:g} s. "
             f"{_PROBES_PER_SECOND} events a second are looked for: by a reader of customer-state, "
-            "a SELECT of the event, one of the customer's state, and a GET of the customer, every "
-            f"{_LOOK_SECONDS * 1000:g} ms (that state every {_LONG_LOOK_SECONDS * 1000:g}) or as "
-            "often as there is an answer, which is part of the figure.",
+            "by a SELECT and by a GET of the customer, every "
+            f"{_LOOK_SECONDS * 1000:g} ms or as often as there is an answer, which is part "
+            "of the figure.",
             [_row(place, percent, load) for place in _PLACES for percent, load in loads.items()],
         ),
         Section(
@@ -182,18 +172,14 @@ def _load(
     quiet = max(2, round(seconds / 2 * batches_per_second))
     every = max(1, round(batches_per_second / _PROBES_PER_SECOND))
     with ExitStack() as stack:
-        told: dict[str, Told] = {}
-        client, other = (
-            stack.enter_context(connect(settings, settings.clickhouse.database)) for _ in range(2)
-        )
+        client = stack.enter_context(connect(settings, settings.clickhouse.database))
         states = stack.enter_context(closing(states_from_now_on(settings)))
         api = stack.enter_context(closing(HTTPConnection(LOOPBACK, settings.api.port)))
         watchers = {
             place: stack.enter_context(Watcher(probes, look, seconds=pause))
             for place, look, pause in (
-                ("in customer-state", in_states(states, told), 0.0),
+                ("in customer-state", in_states(states), 0.0),
                 ("in ClickHouse", in_clickhouse(client), _LOOK_SECONDS),
-                ("its customer in ClickHouse", in_customers(other, told), _LONG_LOOK_SECONDS),
                 ("in the API", in_api(api, settings, probes), _LOOK_SECONDS),
             )
         }

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http.client import HTTPConnection
-from typing import Final, NamedTuple
+from typing import Final
 from urllib.parse import quote
 
 from clickhouse_connect.driver.client import Client
@@ -19,7 +19,6 @@ from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import prefixed
 from customeros.schemas.topics import CUSTOMER_STATE
-from customeros.sdk.versions import version_of
 
 _PROBE: Final = re.compile(rb"probe-\d{8}")
 _MESSAGES: Final = 1_000
@@ -102,52 +101,15 @@ def in_clickhouse(client: Client) -> Look:
     return look
 
 
-class Told(NamedTuple):
-    """The first record of `customer-state` that told of a probe."""
-
-    customer_id: str
-    version: int
-
-
-def in_states(reader: Consumer, told: dict[str, Told]) -> Look:
-    """
-    Committed records of `customer-state`, of which each has the customer's last 50 events.
-
-    Args:
-        told: takes down which record that was, by probe.
-    """
+def in_states(reader: Consumer) -> Look:
+    """Committed records of `customer-state`, of which each has the customer's last 50 events."""
 
     def look(_: Sequence[str]) -> Iterable[str]:
         first = reader.poll(0.1)
         if first is None:
             return ()
-        seen: set[str] = set()
-        for message in (first, *reader.consume(_MESSAGES, timeout=0)):
-            value = message.value() or b""
-            for found in map(bytes.decode, _PROBE.findall(value)):
-                seen.add(found)
-                if found not in told:
-                    customer_id = (message.key() or b"").decode().partition("/")[2]
-                    told[found] = Told(customer_id, version_of(value))
-        return seen
-
-    return look
-
-
-def in_customers(client: Client, told: Mapping[str, Told]) -> Look:
-    """A `SELECT` by id of the table under the view `customers`: has it what *told*, or newer?"""
-
-    def look(pending: Sequence[str]) -> Iterable[str]:
-        asked = [probe for probe in pending if probe in told]
-        if not asked:
-            return ()
-        ids = ", ".join(f"'{told[probe].customer_id}'" for probe in asked)
-        sql = (
-            "SELECT customer_id, max(version) FROM customers_log"  # noqa: S608 - our own ids
-            f" WHERE workspace = 'default' AND customer_id IN ({ids}) GROUP BY ALL"
-        )
-        newest = {str(row[0]): int(row[1]) for row in client.query(sql).result_rows}
-        return [p for p in asked if newest.get(told[p].customer_id, -1) >= told[p].version]
+        values = [m.value() or b"" for m in (first, *reader.consume(_MESSAGES, timeout=0))]
+        return {found.decode() for value in values for found in _PROBE.findall(value)}
 
     return look
 
