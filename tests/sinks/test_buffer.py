@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -10,13 +11,13 @@ from hypothesis import strategies as st
 
 from customeros.runtime.errors import Unavailable
 from customeros.schemas.codec import CUSTOMER_STATE, DEAD_LETTER
-from customeros.schemas.customer import CustomerState
+from customeros.schemas.customer import CustomerState, KnownIdentifier
 from customeros.schemas.topics import CUSTOMER_STATE as STATES
 from customeros.schemas.topics import DEAD_LETTERS, RESOLVED
 from customeros.sinks.clickhouse.buffer import Buffer, letter_of, may_be_dead_lettered
 from customeros.sinks.clickhouse.inserts import Pending, block_token, insert_what_fits
 from customeros.sinks.clickhouse.record import Record
-from customeros.sinks.clickhouse.tables import EVENTS
+from customeros.sinks.clickhouse.tables import CUSTOMERS, EVENTS, IDENTIFIERS, Table
 from support.batches import FakeTarget, a_record
 from support.sink import NOON
 
@@ -51,6 +52,27 @@ def test_what_could_not_be_inserted_stays_until_it_can() -> None:
     assert target.inserted == [0, 1, 2]
     assert (buffer.refused, buffer.positions) == ({}, {(RESOLVED, 0): 3})
     assert buffer.write(target) == {}
+
+
+def test_identifiers_wait_until_their_customers_are_in() -> None:
+    buffer, inserted = Buffer(), list[Table]()
+    times = {"first_seen_at": NOON, "last_seen_at": NOON, "since": 0}
+    known = KnownIdentifier(key="n", type="email", value="a@x.de", source="web", **times)
+    state = CustomerState(workspace="shop", customer_id="c", version=NOON, identifiers=(known,))
+    buffer.add(Record(STATES, 0, 0, b"shop/c", CUSTOMER_STATE.encode(state), NOON))
+
+    class CustomersAway(FakeTarget):
+        def insert(self, table: Table, rows: Sequence[Pending]) -> None:
+            if table is CUSTOMERS:
+                super().insert(table, rows)
+            inserted.append(table)
+
+    with pytest.raises(Unavailable):
+        buffer.write(CustomersAway(away=1))
+    assert inserted == []
+
+    buffer.write(CustomersAway())
+    assert inserted == [CUSTOMERS, IDENTIFIERS]
 
 
 def a_state(offset: int, *, version: int = 0, name: str = "c", garbage: bool = False) -> Record:

@@ -74,12 +74,16 @@ class Lane:
     def add(self, record: Record) -> None:
         """See `Buffer.add`."""
         self._gathering.add(record)
-        self._oldest = min(self._oldest, self._clock())
+        self._gathers()
 
     def move_to(self, place: Place, offset: int) -> None:
         """See `Buffer.move_to`."""
         self._gathering.move_to(place, offset)
-        self._oldest = min(self._oldest, self._clock())
+        self._gathers()
+
+    def _gathers(self) -> None:
+        if self._oldest == math.inf:
+            self._oldest = self._clock()
 
     @property
     def is_full(self) -> bool:

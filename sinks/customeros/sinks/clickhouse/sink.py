@@ -33,7 +33,7 @@ from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.progress import Progress, Watch
 from customeros.runtime.settings import Settings
 from customeros.runtime.topics import ensure_topics, prefixed
-from customeros.schemas.topics import DEAD_LETTERS, RESOLVED, Topic
+from customeros.schemas.topics import DEAD_LETTERS, RESOLVED
 from customeros.sinks.clickhouse.buffer import (
     STAGE,
     Place,
@@ -103,7 +103,6 @@ class Sink:
     """One member of the sink's consumer group."""
 
     def __init__(self, settings: Settings, target: Target, progress: Progress) -> None:
-        self._target = target
         self._progress = progress
         progress.starting = "joins its group"
         backlog = Backlog(settings, GROUP)
@@ -126,7 +125,15 @@ class Sink:
             },
         )
         self._assignment: tuple[tuple[str, int], ...] = ()
-        self._events, self._others = self._new_lanes()
+        events = Lane(target, self._settings, wait_factor=_EVENTS_WAIT_FACTOR)
+        others = Lane(
+            target,
+            self._settings,
+            wait_factor=_WAIT_FACTOR,
+            pause_seconds=self._settings.flush_seconds * _PAUSE_FACTOR,
+        )
+        self._lanes: tuple[Lane, ...] = (events, others)
+        self._lane = {topic: events if topic in _EVENTS else others for topic in SOURCES}
         self._behind = False
         self._retry_at: float | None = None
 
@@ -144,34 +151,20 @@ class Sink:
             on_lost=self._lost,
         )
         self._watch.start()
+        lanes = self._lanes
         try:
             while not stop.is_set():
                 self._read()
                 self._write()
             self._flush()
         except BaseException:
-            self._close_lanes()
-            self._events, self._others = self._new_lanes()  # or closing would commit it
+            self._lanes = ()  # or closing the consumer would write and commit what they hold
             raise
         finally:
             self._watch.stop()
             self._consumer.close()
-            self._close_lanes()
-
-    def _new_lanes(self) -> tuple[Lane, Lane]:
-        pause = self._settings.flush_seconds * _PAUSE_FACTOR
-        return (
-            Lane(self._target, self._settings, wait_factor=_EVENTS_WAIT_FACTOR),
-            Lane(self._target, self._settings, wait_factor=_WAIT_FACTOR, pause_seconds=pause),
-        )
-
-    def _close_lanes(self) -> None:
-        for lane in self._lanes:
-            lane.close()
-
-    @property
-    def _lanes(self) -> tuple[Lane, Lane]:
-        return self._events, self._others
+            for lane in lanes:
+                lane.close()
 
     def _read(self) -> None:
         """Take what comes, until there is something to write or no room."""
@@ -204,17 +197,14 @@ class Sink:
         error = message.error()
         if error is None:
             record = self._record(message)
-            self._lane(record.topic).add(record)
+            self._lane[record.topic].add(record)
         elif error.code() == KafkaError._PARTITION_EOF:
             place = self._place(message)
-            self._lane(place[0]).move_to(place, message.offset() or 0)
+            self._lane[place[0]].move_to(place, message.offset() or 0)
         elif error.fatal() or error.code() in _HOPELESS:
             raise KafkaException(error)
         else:
             _LOG.warning("consumer_hindered", code=error.name())
-
-    def _lane(self, topic: Topic) -> Lane:
-        return self._events if topic in _EVENTS else self._others
 
     def _record(self, message: Message) -> Record:
         return Record(
