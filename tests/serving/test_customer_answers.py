@@ -97,6 +97,23 @@ def test_what_names_nobody_is_refused_with_a_sentence(
     assert not value or value not in refused.text
 
 
+@pytest.mark.parametrize(
+    ("who", "meant"),
+    [
+        ("emial:eve@example.com", "; did you mean the type email?"),
+        ("user-id:eve", "; did you mean the type user_id?"),
+        ("email:eve@example.com", ""),
+        ("shop:berlin:7", ""),
+        ("c" + "a" * 20, ""),
+    ],
+)
+def test_a_slip_of_a_type_is_told(client: TestClient, who: str, meant: str) -> None:
+    refused = client.get(f"/v1/customers/{who}")
+
+    assert refused.status_code == 404
+    assert refused.json()["error"]["message"] == f"nobody is known by this{meant}"
+
+
 def test_an_erased_customer_is_gone(client: TestClient, world: World) -> None:
     """410, and nothing else."""
     world.know(a_state(ADA, status=Status.ERASED))

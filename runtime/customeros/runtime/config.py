@@ -28,6 +28,7 @@ from customeros.schemas.identifier import (
     IdentifierRules,
     IdentifierType,
     is_type,
+    meant_type,
 )
 from customeros.schemas.identity import STRENGTHS, Strength
 
@@ -37,7 +38,6 @@ DEFAULT_SOURCE: Final = "demo"
 _NAME = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 Name = Annotated[str, Field(pattern=_NAME)]
 Currency = Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
-_ALIKE: Final = 0.8  # `emial`, `user-id`, `phones`; not `fax_email`
 
 
 class Source(NamedTuple):
@@ -273,11 +273,11 @@ def _identifier_type(workspace: str, name: str, said: _IdentifierType) -> Identi
     path = ("workspaces", workspace, "identifiers", name)
     if not is_type(name):
         raise _Unresolved(path, f"{name!r} is no identifier type: write it as loyalty_card")
-    near = difflib.get_close_matches(name, BUILT_IN_TYPES, n=1, cutoff=_ALIKE)
-    if near and name not in BUILT_IN_TYPES and said.normaliser is None:
+    meant = meant_type(name, BUILT_IN_TYPES)
+    if meant and said.normaliser is None:
         raise _Unresolved(
             path,
-            f"{name} is no type that is built in; did you mean {near[0]}? "
+            f"{name} is no type that is built in; did you mean {meant}? "
             "A type of your own with such a name says its normaliser.",
         )
     changes = said.model_dump(exclude_none=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NewType
 
 import msgspec
@@ -63,6 +64,7 @@ _ROLE_MAILBOX = re.compile(
 # Control characters, and halves of pairs that UTF-8 cannot hold.
 _UNWRITABLE = re.compile("[\x00-\x1f\ud800-\udfff]")
 _EMAIL = re.compile(r"^[^@\s\x00-\x1f]+@[^@\s\x00-\x1f]+\.[^@\s\x00-\x1f]+$")
+_ALIKE: Final = 0.8  # `emial`, `user-id`, `phones`; not `fax_email`
 _TYPE = re.compile(r"^[a-z][a-z0-9_.-]{0,63}(:[A-Za-z0-9_.-]{1,64})?$")
 
 
@@ -145,6 +147,12 @@ def parse_identifier(text: str, rules: IdentifierRules = DEFAULT_RULES) -> Ident
 def is_type(name: str) -> bool:
     """Whether *name* can be a type: `system` or `system:account`."""
     return _TYPE.match(name) is not None
+
+
+def meant_type(name: str, known: Iterable[str]) -> str | None:
+    """The one of *known* types that *name*, which is none of them, looks like a slip of."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=_ALIKE)
+    return near[0] if near and near[0] != name else None
 
 
 def normalise(

@@ -20,7 +20,7 @@ from customeros.serving import render
 from customeros.serving.answers import Refused, answer
 from customeros.serving.events import NEWEST, Events, cursor_text, read_cursor, whose
 from customeros.serving.paging import read_limit
-from customeros.serving.reference import PREFIX, read_path
+from customeros.serving.reference import PREFIX, nobody, read_path
 
 
 class Knowledge(NamedTuple):
@@ -109,7 +109,7 @@ class CustomerAnswers:
         else:
             found = self._know.customers.by_id(workspace, who)
         if found is None:
-            raise Refused(404, "unknown_customer", "nobody is known by this")
+            raise nobody(who, self._know.workspaces[workspace].identifiers)
         match found.status:
             case Status.ACTIVE:
                 return found

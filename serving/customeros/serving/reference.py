@@ -10,6 +10,7 @@ from customeros.schemas.identifier import (
     Identifier,
     IdentifierRules,
     is_customer_id,
+    meant_type,
     normalise,
     parse_identifier,
 )
@@ -66,6 +67,13 @@ def read_reference(text: str, rules: IdentifierRules) -> CustomerId | Identifier
             + (" (write + and the country)" if written.type == "phone" else ""),
         )
     return found
+
+
+def nobody(who: CustomerId | Identifier, rules: IdentifierRules) -> Refused:
+    """The refusal of *who*, of whom nothing is known; it says of which type it may be a slip."""
+    meant = meant_type(who.type, rules.types) if isinstance(who, Identifier) else None
+    remedy = f"; did you mean the type {meant}?" if meant else ""
+    return Refused(404, "unknown_customer", f"nobody is known by this{remedy}")
 
 
 def _text(segment: bytes) -> str:

@@ -22,7 +22,7 @@ from customeros.serving.customers import CustomerAnswers, try_again
 from customeros.serving.identity.changes import Changes
 from customeros.serving.identity.comparisons import Comparisons
 from customeros.serving.identity.links import Links, WorkspaceGraph
-from customeros.serving.reference import read_reference
+from customeros.serving.reference import nobody, read_reference
 
 
 class NamedEvents(Protocol):
@@ -132,7 +132,7 @@ class Inquiry:
             own = [known for known in first if graph.customer(known) == state.customer_id]
             key = min(own or first, key=lambda known: (first[known], known))
         else:
-            raise Refused(404, "unknown_customer", "nobody is known by this")
+            raise nobody(who, self.workspace.identifiers)
         now = graph.customer(key)
         mine = [known for known in types if graph.customer(known) == now]
         members = members_of(graph, {*mine, key})
