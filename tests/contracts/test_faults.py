@@ -110,6 +110,33 @@ def test_a_worker_that_cannot_tell_twice_in_a_row_ends(pipeline: CountingOnKafka
     assert_exact(pipeline, range(400))
 
 
+def test_a_broker_that_goes_as_a_worker_begins_is_waited_for(pipeline: CountingOnKafka) -> None:
+    hidden = pipeline.home() / "hidden"
+    hidden.parent.mkdir()
+    hidden.touch()
+    feed(pipeline, range(100))
+    worker = pipeline.start()
+    until(lambda: "kafka_unavailable" in pipeline.log().read_text(), seconds=60)
+
+    hidden.unlink()
+    pipeline.settle()
+
+    assert_exact(pipeline, range(100))
+    assert worker.poll() is None
+
+
+def test_a_worker_that_waits_for_a_broker_stops_when_told(pipeline: CountingOnKafka) -> None:
+    hidden = pipeline.home() / "hidden"
+    hidden.parent.mkdir()
+    hidden.touch()
+    worker = pipeline.start()
+    until(lambda: "kafka_unavailable" in pipeline.log().read_text(), seconds=60)
+
+    worker.send_signal(signal.SIGTERM)
+
+    assert ended(worker) == 0
+
+
 def test_a_paused_owner_that_wakes_does_not_overwrite_its_successor(
     pipeline: CountingOnKafka,
 ) -> None:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+from aiokafka.client import AIOKafkaClient
+from aiokafka.errors import KafkaConnectionError
 
 from customeros.runtime.errors import PoisonRecord
 from customeros.runtime.logs import configure_logs
@@ -114,12 +116,25 @@ def lose_transactions(home: Path) -> None:
     transactor._until_answered = ask_or_lose
 
 
+def hide_broker(home: Path) -> None:
+    """To Faust's clients, as they begin, no broker is there as long as *home* holds `hidden`."""
+    begin = AIOKafkaClient.bootstrap
+
+    async def begin_if_there(client: AIOKafkaClient) -> None:
+        if (home / "hidden").exists():
+            raise KafkaConnectionError("hidden")
+        await begin(client)
+
+    AIOKafkaClient.bootstrap = begin_if_there
+
+
 def main() -> None:
     """Run the worker."""
     from customeros.runtime.stream.worker import run_worker
 
     settings = read_settings()
     lose_transactions(settings.home)
+    hide_broker(settings.home)
     configure_logs(settings.logs, process=STAGE)
     pace = float(os.environ.get("SECONDS_PER_RECORD", "0"))
     hangs = settings.home / "hangs"

@@ -22,6 +22,7 @@ from customeros.connectors.segment.calls import STAGE
 from customeros.connectors.server import serve
 from customeros.runtime import metrics
 from customeros.runtime.config import Config, read_config
+from customeros.runtime.connections import tell_of_closed_connections
 from customeros.runtime.garbage import collect_rarely
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
@@ -185,4 +186,5 @@ def run_collector(settings: Settings) -> int:
     publisher = KafkaPublisher(settings, allowance)
     app = build_collector(config, settings, secrets.workspace_key, publisher, allowance=allowance)
     collect_rarely()
+    tell_of_closed_connections()
     return serve(app, settings.collector)

@@ -21,6 +21,8 @@ from aiokafka.errors import IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
+from customeros.runtime.connections import wait_for_broker
+from customeros.runtime.metrics import UNAVAILABLE
 from customeros.runtime.stream.fold import Delivered
 
 TOUCHED: Final[Mapping[str, Sequence[str]]] = {
@@ -39,6 +41,7 @@ TOUCHED: Final[Mapping[str, Sequence[str]]] = {
         "_create_worker_consumer",
         "_ensure_consumer",
     ),
+    "faust.transport.drivers.aiokafka.Producer": ("_new_producer",),
     "faust.App": ("_new_transport",),
     "aiokafka.consumer.fetcher.PartitionRecords": ("_consumer_record",),
 }
@@ -52,6 +55,7 @@ AIOKAFKA_ATTRIBUTES: Final = (
     "_isolation_level",
     "_partition_assignment_strategy",
     "_fetch_max_wait_ms",
+    "_client",
 )
 FETCHER_ATTRIBUTES: Final = ("_fetch_max_wait_ms", "_fetch_min_bytes")
 _LOG: Final = structlog.get_logger()
@@ -142,6 +146,7 @@ class _ConsumerThread(driver.AIOKafkaConsumerThread):
         # does not see to that.
         consumer._partition_assignment_strategy = [assignor(self.app.conf.topic_partitions)]
         consumer._fetch_max_wait_ms = _REST_WAIT_MS
+        wait_for_broker(consumer._client, away=_away)
         fetcher.PartitionRecords = _PartitionRecords
         return consumer
 
@@ -283,6 +288,10 @@ class _Consumer(driver.Consumer):
         """Gaps between batches are normal and mean nothing."""
 
 
+def _away() -> None:
+    UNAVAILABLE.labels("worker", "kafka").inc()
+
+
 def _end(consumer: Any, tp: TP) -> int:
     """Offset after the last committed record, as the broker's last answer said; -1: unknown."""
     try:
@@ -292,8 +301,18 @@ def _end(consumer: Any, tp: TP) -> int:
     return -1 if end is None else end
 
 
+class _Producer(driver.Producer):
+    """Faust has one, which nothing is written with: workers write in transactions of their own."""
+
+    def _new_producer(self, transactional_id: str | None = None) -> Any:
+        producer = super()._new_producer(transactional_id)
+        wait_for_broker(producer.client, away=_away)
+        return producer
+
+
 class _Transport(driver.Transport):
     Consumer = _Consumer
+    Producer = _Producer
 
 
 class BatchApp(faust.App):

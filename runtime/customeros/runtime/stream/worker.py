@@ -15,6 +15,7 @@ import uvloop
 from faust.types import TP
 
 from customeros.runtime.backlog import Backlog
+from customeros.runtime.connections import tell_of_closed_connections
 from customeros.runtime.ending import EXIT_CRASHED, EXIT_MISCONFIGURED, end_at_once
 from customeros.runtime.errors import Fenced, Misconfigured
 from customeros.runtime.garbage import collect_rarely
@@ -56,6 +57,7 @@ def run_worker(processor: Processor, settings: Settings) -> NoReturn:
     collect_rarely()
     # A policy, since Faust makes the loops of its threads itself.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    tell_of_closed_connections()
     asyncio.run(_or_end(_run(processor, settings, topics, progress)))
     raise AssertionError("unreachable")
 
