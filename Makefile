@@ -49,7 +49,7 @@ fix: install ## let the formatter and the linter mend what they can
 
 .PHONY: test
 test: check test-deps ## everything that must hold before a change lands
-	@pytest --numprocesses 2 --dist loadfile
+	@pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: chaos
 chaos: install ## faults at random moments on real Kafka and ClickHouse: SEEDS=1-100 JOBS=2 KEEP=1
