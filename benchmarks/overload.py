@@ -37,10 +37,12 @@ from benchmarks.traffic import traffic
 from benchmarks.usage import peak_rss_bytes
 from benchmarks.whole import wait_until_opened
 from customeros.ops.demo.checks import stored_counts
-from customeros.ops.lag import READS
+from customeros.ops.lag import READS, unread
+from customeros.ops.spans import spans
 from customeros.runtime.clickhouse import connect
 from customeros.runtime.secrets import read_secrets
 from customeros.runtime.settings import Settings
+from customeros.schemas.topics import EVENTS
 
 _SEED: Final = 8
 _FACTOR: Final = 10
@@ -94,6 +96,7 @@ def measure_overload(
             batches_per_second=_FACTOR * rate / BATCH,
             seconds=seconds,
         )
+        waiting = _unresolved(settings)
         recovery = _rested(settings, everything)
         with connect(settings, settings.clickhouse.database) as client:
             found = _verdict(client, outcomes)
@@ -109,7 +112,8 @@ def measure_overload(
     afterwards: Row = {
         **found._asdict(),
         "in no state": counts["events"] - counts["folded"],
-        "backlog s": max(0.0, found.accepted + found.unasked - rate * seconds) / rate,
+        "waiting": waiting,
+        "backlog s": waiting / rate,
         "recovery s": recovery,
     }
     return (
@@ -123,9 +127,9 @@ def measure_overload(
         Section(
             "Overload: what becomes of it",
             "Events, by their ids: accepted is what a client was told; lost and twice have to be "
-            "0. Unasked ones are there although the answer was none or a refusal. The backlog is "
-            "what was accepted beyond the sustained rate; recovery is from the last answer until "
-            "no stage lags.",
+            "0. Unasked ones are there although the answer was none or a refusal. Waiting are "
+            "those that resolve had yet to read at the last answer, and backlog the time that they "
+            "take at the sustained rate; recovery is from the last answer until no stage lags.",
             [afterwards],
         ),
         Section(
@@ -183,6 +187,12 @@ def _rested(settings: Settings, processes: Mapping[str, Running]) -> float:
             rests, seconds=_PATIENCE_SECONDS, what="the backlog is gone", every=_POLL_SECONDS
         )
     return time.monotonic() - began
+
+
+def _unresolved(settings: Settings) -> int:
+    """Accepted events that the first stage has not committed."""
+    left = unread(settings, "resolve", spans(settings, EVENTS.values()))
+    return sum(end - start for start, end in left.values())
 
 
 def _verdict(client: Client, outcomes: Sequence[Outcome]) -> Verdict:
