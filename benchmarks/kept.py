@@ -96,8 +96,9 @@ def _origin(measured: Mapping[str, Figure]) -> str:
     memory = float(measured["memory_mb"]) / 1024
     return (
         f"`{measured['command']}`, commit {measured['commit']}, {str(measured['date'])[:10]}, "
-        f"{measured['cpus']} cores of {measured['model']}, {memory:.0f} GB, load before "
-        f"{text_of(measured['load_1m'])}{_pace(measured)}"
+        f"{measured['cpus']} cores of {measured['model']}, {memory:.0f} GB, "
+        f"Python {measured['python']}, load before {text_of(measured['load_1m'])}"
+        f"{_pace(measured)}"
     )
 
 

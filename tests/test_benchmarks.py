@@ -130,7 +130,8 @@ def test_a_document_changes_only_where_something_was_measured() -> None:
     end = "<!-- /measured -->\n"
     text = f"a\n\n<!-- measured: one -->\n{end}\n<!-- measured: two -->\n\nold\n\n{end}\nb\n"
     facts: Row = {"command": "c", "commit": "1", "date": "2026", "cpus": 2, "model": "m"}
-    kept = Kept({**facts, "memory_mb": 2048, "load_1m": 0.5}, [Section("T", "n.", [{"w": "a"}])])
+    facts = {**facts, "memory_mb": 2048, "python": "3.11.2", "load_1m": 0.5}
+    kept = Kept(facts, [Section("T", "n.", [{"w": "a"}])])
     measurements = [Measurement(name, lambda _: ()) for name in ("one", "two")]
 
     paced = Kept({**kept.measured, "alone_us": 80.0, "together_us": 120}, kept.sections)
@@ -141,7 +142,7 @@ def test_a_document_changes_only_where_something_was_measured() -> None:
     made = document(text, {"one": kept}, measurements)
 
     table = "### T\n\nn.\n\n| w |\n| --- |\n| a |"
-    origin = "`c`, commit 1, 2026, 2 cores of m, 2 GB, load before 0.5"
+    origin = "`c`, commit 1, 2026, 2 cores of m, 2 GB, Python 3.11.2, load before 0.5"
     assert made == text.replace("one -->\n", f"one -->\n\n{table}\n\n{origin}\n\n")
     assert document(made, {"one": kept}, measurements) == made
     with pytest.raises(KeyError, match="three"):

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
+import pytest
+
 from customeros.runtime.progress import Progress
 from customeros.runtime.settings import Worker
 from customeros.runtime.stream.faust_batches import Delivery
@@ -38,13 +40,14 @@ class Hands:
         *offsets: int,
         after: int | None = None,
         more: bool = False,
+        value: bytes = b"1",
     ) -> None:
         """A delivery of records at these offsets."""
 
         async def acknowledge() -> None:
             self.acknowledged.append(offsets[-1])
 
-        records = [Stored(offset, b"default/k", b"1", 1_700_000_000_000) for offset in offsets]
+        records = [Stored(offset, b"default/k", value, 1_700_000_000_000) for offset in offsets]
         delivery = Delivery(records, after, more)
         owner.take(topic, delivery, generation=1, acknowledge=acknowledge)
 
@@ -68,6 +71,13 @@ def owned(
 
     asyncio.run(run())
     return hands
+
+
+@pytest.fixture(autouse=True)
+def small_hands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten small records fill one."""
+    monkeypatch.setattr("customeros.runtime.stream.owner._RECORD_BYTES", 99)
+    monkeypatch.setattr("customeros.runtime.stream.owner._HAND_BYTES", 1_000)
 
 
 async def others_had_their_turn() -> None:
@@ -114,19 +124,19 @@ def test_who_is_behind_goes_on_gathering_after_a_commit_was_due() -> None:
         hands.give(owner, LEFT, 1, after=0, more=True)
         await others_had_their_turn()
         assert not hands.outputs
-        hands.give(owner, LEFT, *range(2, 8_000), after=1, more=True)
+        hands.give(owner, LEFT, *range(2, 20), after=1, more=True)
         await owner.room()
-        hands.give(owner, LEFT, 8_000, after=7_999, more=True)
+        hands.give(owner, LEFT, 20, after=19, more=True)
         await others_had_their_turn()
-        assert hands.outputs == [8_000]
-        hands.give(owner, LEFT, *range(8_001, 12_000), after=8_000, more=True)
+        assert hands.outputs == [20]
+        hands.give(owner, LEFT, *range(21, 30), after=20, more=True)
         await owner.room()
         while len(hands.acknowledged) < 5:
             await asyncio.sleep(0)
 
     hands = owned(work)
 
-    assert hands.outputs == [8_000, 4_000]
+    assert hands.outputs == [20, 10]
 
 
 def test_more_that_never_comes_is_not_waited_for_for_ever() -> None:
@@ -144,13 +154,25 @@ def test_a_full_hand_is_committed_though_more_follows() -> None:
     """Or nobody would ever make room for what follows."""
 
     async def work(owner: Owner, hands: Hands) -> None:
-        hands.give(owner, LEFT, *range(8_000), more=True)
+        hands.give(owner, LEFT, *range(20), more=True)
         await owner.room()
 
     hands = owned(work)
 
-    assert hands.outputs == [8_000]
-    assert hands.acknowledged == [7_999]
+    assert hands.outputs == [20]
+    assert hands.acknowledged == [19]
+
+
+def test_large_records_fill_a_hand_sooner() -> None:
+    async def work(owner: Owner, hands: Hands) -> None:
+        hands.give(owner, LEFT, 0, more=True, value=b" " * 800 + b"1")
+        await others_had_their_turn()
+        assert not hands.outputs
+        hands.give(owner, LEFT, 1, after=0, more=True)
+        while len(hands.acknowledged) < 2:
+            await asyncio.sleep(0)
+
+    assert owned(work).outputs == [2]
 
 
 def test_the_second_commit_waits_until_it_is_due() -> None:

@@ -62,8 +62,8 @@ _MARKS: Final[Table[dict[str, Mark]]] = Table(
     "", msgspec.msgpack.encode, msgspec.msgpack.Decoder(dict[str, Mark]).decode
 )
 _MARKS_KEY: Final = b"watermark"
-# Decoded and not handled yet: as many as a transaction has under load, some 20 MB of events.
-_TOGETHER_RECORDS: Final = 4_000
+# Decoded and not handled yet: as many as a transaction has under load, some 50 MB of events.
+_TOGETHER_RECORDS: Final = 10_000
 
 
 class PartitionFold:

@@ -38,15 +38,17 @@ from customeros.schemas.topics import DEAD_LETTERS as DEAD_LETTERS_TOPIC
 from customeros.schemas.topics import Topic, changelog
 
 _LOG: Final = structlog.get_logger()
-# Taken and not yet committed: beyond it taking waits, and half of it commits at once.
-_PENDING_RECORDS: Final = 8_000
+# A full hand is committed at once, and with another one taking waits: bytes of the records, and for
+# each so many for what it is decoded to, which makes some 8,000 events or contributions.
+_HAND_BYTES: Final = 24 << 20
+_RECORD_BYTES: Final = 2_048
 # Under load a transaction gathers five times as long as the last commit took, so that more records
 # of one key are folded into one output; but at most ten times as long as at rest.
 _LINGER_PER_TRANSACTION: Final = 5
 _LONGEST_LINGER: Final = 10
 # Who is behind gathers until the hand is full, to get on with fewer outputs, or so many times as
 # long as at rest: what waits at the broker may come slowly, or turn out to be no records.
-_LONGEST_GATHER: Final = 40
+_LONGEST_GATHER: Final = 80
 # Few partitions share out what many would keep decoded.
 _DECODED_BYTES: Final = 24 << 20
 
@@ -136,13 +138,13 @@ class _InHand:
 
     deliveries: list[tuple[Topic, Sequence[Delivered]]] = field(default_factory=list)
     acknowledge: list[Acknowledge] = field(default_factory=list)
-    records: int = 0
+    size: int = 0
 
     def before(self, later: _InHand) -> _InHand:
         return _InHand(
             self.deliveries + later.deliveries,
             self.acknowledge + later.acknowledge,
-            self.records + later.records,
+            self.size + later.size,
         )
 
 
@@ -187,7 +189,7 @@ class Owner:
         """Wait until there is room for another batch."""
         async with self._settled:
             await self._settled.wait_for(
-                lambda: self._pending < _PENDING_RECORDS and not self._reopens
+                lambda: self._pending < 2 * _HAND_BYTES and not self._reopens
             )
 
     def take(
@@ -208,7 +210,7 @@ class Owner:
         self._last_offset[topic] = delivery.records[-1].offset
         self._open.deliveries.append((topic, delivery.records))
         self._open.acknowledge.append(acknowledge)
-        self._open.records += len(delivery.records)
+        self._open.size += _size(delivery.records)
         self._fold(topic, delivery.records)
         if not delivery.more:
             self._more_until = None
@@ -308,7 +310,7 @@ class Owner:
 
     @property
     def _pending(self) -> int:
-        return self._open.records + self._sealed.records
+        return self._open.size + self._sealed.size
 
     async def _until_due(self) -> None:
         """Until what is in hand has to be committed."""
@@ -319,9 +321,9 @@ class Owner:
 
     def _wait_seconds(self) -> float | None:
         """How long what is in hand may wait, if nothing comes; None: there is nothing."""
-        if not self._open.records:
+        if not self._open.size:
             return None
-        if self._hurries or self._open.records >= _PENDING_RECORDS // 2:
+        if self._hurries or self._open.size >= _HAND_BYTES:
             return 0.0
         due = max(self._due, self._more_until or 0.0)
         return due - asyncio.get_running_loop().time()
@@ -341,3 +343,8 @@ class Owner:
                 DEAD_LETTERS.labels(self._stage, reason).inc()
         for name, number in written.items():
             RECORDS_WRITTEN.labels(self._stage, name).inc(number)
+
+
+def _size(records: Sequence[Delivered]) -> int:
+    """Roughly what they take in memory, bytes."""
+    return sum([_RECORD_BYTES + len(record.value or b"") for record in records])
