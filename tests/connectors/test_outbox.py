@@ -123,6 +123,32 @@ def test_what_waits_for_a_partition_goes_in_one_batch() -> None:
     assert all(len(batches) == 1 for batches in producer.kept.values())
 
 
+def test_what_comes_soon_after_a_request_began_goes_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """And who comes when nothing was sent before waits for nobody."""
+    apart = 0.2
+    monkeypatch.setattr("customeros.connectors.outbox._APART_SECONDS", apart)
+    producer = _Producer()
+
+    async def scenario() -> float:
+        outbox = Outbox(producer, partitions=1)
+        began = asyncio.get_running_loop().time()
+        await outbox.put([Record("t", b"k", b"0")])
+        assert len(producer.kept[TopicPartition("t", 0)]) == 1
+        second = outbox.put([Record("t", b"k", b"1")])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        await asyncio.gather(second, outbox.put([Record("t", b"k", b"2")]))
+        return asyncio.get_running_loop().time() - began
+
+    took = asyncio.run(scenario())
+
+    (batches,) = producer.kept.values()
+    assert [[value for _, value in batch] for batch in batches] == [[b"0"], [b"1", b"2"]]
+    assert took >= apart
+
+
 @pytest.mark.parametrize("per_call", [1, 7])
 def test_what_is_too_much_for_a_batch_goes_in_several_in_order(per_call: int) -> None:
     producer = _Producer()

@@ -22,6 +22,9 @@ from customeros.runtime.settings import Settings
 
 # Of one partition in one request, unpacked; a broker takes 1,048,588, packed.
 MAX_BATCH_BYTES: Final = 1_000_000
+# Requests begin at least so far apart: what comes within it goes together, and who is alone does
+# not wait.
+_APART_SECONDS: Final = 0.005
 
 
 class Record(NamedTuple):
@@ -58,7 +61,8 @@ class _Chunk(NamedTuple):
 
 class Outbox:
     """
-    What comes while a request is under way goes with the next; each record arrives once.
+    What comes while a request is under way, or soon after it began, goes with the next; each
+    record arrives once.
 
     Args:
         producer: started; closed with this.
@@ -70,6 +74,7 @@ class Outbox:
         self._partitions = partitions
         self._waiting: defaultdict[TopicPartition, deque[_Chunk]] = defaultdict(deque)
         self._sending: asyncio.Task[None] | None = None
+        self._due = 0.0
 
     def put(self, records: Iterable[Record]) -> asyncio.Future[None]:
         """
@@ -97,7 +102,10 @@ class Outbox:
         await self._producer.stop()
 
     async def _send(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
+            await asyncio.sleep(max(0.0, self._due - loop.time()))
+            self._due = loop.time() + _APART_SECONDS
             await asyncio.gather(*map(self._deliver, list(self._waiting)))
 
     async def _deliver(self, place: TopicPartition) -> None:
