@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import islice
 from statistics import quantiles
 from typing import Final, NamedTuple
@@ -27,6 +27,7 @@ from benchmarks.report import Figure, Row, Section
 from benchmarks.rig import (
     Running,
     Servers,
+    check_alive,
     installation,
     is_through,
     running_all,
@@ -88,7 +89,7 @@ def measure_overload(
     with running_all(settings) as processes:
         everything = {**processes, "kafka": servers.kafka, "clickhouse": servers.clickhouse}
         wait_until_opened(settings, processes)
-        rate = rate or _sustained(settings, seconds)
+        rate = rate or _sustained(settings, everything.values(), seconds)
         outcomes = offer(
             settings.collector.port,
             read_secrets(settings).write_key,
@@ -97,7 +98,7 @@ def measure_overload(
             seconds=seconds,
         )
         waiting = _unresolved(settings)
-        recovery = _rested(settings, everything)
+        recovery = _rested(settings, everything.values())
         with connect(settings, settings.clickhouse.database) as client:
             found = _verdict(client, outcomes)
             counts = stored_counts(client)
@@ -159,26 +160,25 @@ def verdict(outcomes: Sequence[Outcome], found: Mapping[int, tuple[int, int]]) -
     )
 
 
-def _sustained(settings: Settings, seconds: float) -> float:
+def _sustained(settings: Settings, processes: Collection[Running], seconds: float) -> float:
     """Events a second that go the whole way, sent as fast as they are taken."""
     count = max(_FEWEST_EVENTS, round(_EVENTS_PER_SECOND * seconds))
     calls = list(islice(traffic(_SEED, name="sustained"), count))
     send_all(settings, calls[:BATCH], batch=BATCH, connections=1)
-    when_arrived(settings, BATCH, time.monotonic)
+    when_arrived(settings, processes, BATCH, time.monotonic)
     began = time.monotonic()
     send_all(settings, calls[BATCH:], batch=BATCH, connections=4)
     # To see that a stage rests takes seconds, which are none of the work.
-    return (count - BATCH) / (when_arrived(settings, count, time.monotonic) - began)
+    arrived = when_arrived(settings, processes, count, time.monotonic)
+    return (count - BATCH) / (arrived - began)
 
 
-def _rested(settings: Settings, processes: Mapping[str, Running]) -> float:
+def _rested(settings: Settings, processes: Collection[Running]) -> float:
     """Seconds until no stage has anything left to do."""
     began = time.monotonic()
 
     def rests() -> bool:
-        for name, process in processes.items():
-            if process.child.poll() is not None:
-                raise ChildProcessError(f"{name} ended ({process.child.returncode})")
+        check_alive(processes)
         return is_through(settings, *READS)
 
     # What a stage has sent is not read yet at the moment in which it is done itself.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -127,8 +127,19 @@ def started(spec: Spec, logs: Path) -> Iterator[Running]:
 
 def wait_until_ready(process: Running, *, seconds: float = _START_SECONDS) -> None:
     """Return when it answers."""
-    spec, _, child, log = process
-    wait_until(lambda: _answers(child, spec, log), seconds=seconds, what=spec.name)
+    wait_until(lambda: _answers(process), seconds=seconds, what=process.spec.name)
+
+
+def check_alive(processes: Iterable[Running]) -> None:
+    """
+    Return if none of *processes* has ended.
+
+    Raises:
+        ChildProcessError: one has; with the end of its log.
+    """
+    for spec, _, child, log in processes:
+        if child.poll() is not None:
+            raise ChildProcessError(f"{spec.name} ended ({child.returncode}): {tail(log)}")
 
 
 @contextmanager
@@ -184,7 +195,6 @@ def _send(settings: Settings, calls: Sequence[Call], batch: int) -> None:
         client.send_all(calls)
 
 
-def _answers(child: subprocess.Popen[bytes], spec: Spec, log: Path) -> bool:
-    if child.poll() is not None:
-        raise ChildProcessError(f"{spec.name} ended ({child.returncode}): {tail(log)}")
-    return answers(spec.ready)
+def _answers(process: Running) -> bool:
+    check_alive([process])
+    return answers(process.spec.ready)

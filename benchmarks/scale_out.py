@@ -125,7 +125,10 @@ def _taken(
         records = ((prefixed(settings, topic), key, value) for topic, key, value in accepted)
         deliver(producer(settings), records, seconds=_OPEN_SECONDS)
         seconds, after = when_arrived(
-            settings, len(accepted), lambda: (time.monotonic() - begun, _cpu(everybody))
+            settings,
+            list(chain.from_iterable(everybody.values())),
+            len(accepted),
+            lambda: (time.monotonic() - begun, _cpu(everybody)),
         )
         read = {stage: sorted(map(records_read, running_by[stage])) for stage in running_by}
     used = {name: (after[name] - before[name]) / len(accepted) * 1e6 for name in everybody}

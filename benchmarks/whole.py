@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -18,6 +18,7 @@ from benchmarks.report import Row, Section
 from benchmarks.rig import (
     Running,
     Servers,
+    check_alive,
     installation,
     is_through,
     running_all,
@@ -57,7 +58,7 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
     with running_all(settings) as processes:
         wait_until_opened(settings, processes)
         send_all(settings, warm_up, batch=_BATCH, connections=_CONNECTIONS)
-        when_arrived(settings, _WARM_UP_EVENTS, time.monotonic)
+        when_arrived(settings, processes.values(), _WARM_UP_EVENTS, time.monotonic)
         pids = pids_of(servers, processes)
 
         def moment() -> tuple[float, dict[str, Usage]]:
@@ -66,7 +67,9 @@ def measure_whole(servers: Servers, *, events: int, run: int) -> list[Section]:
         began, before = moment()
         send_all(settings, calls, batch=_BATCH, connections=_CONNECTIONS)
         sent = time.monotonic() - began
-        arrived, after = when_arrived(settings, _WARM_UP_EVENTS + events, moment)
+        arrived, after = when_arrived(
+            settings, processes.values(), _WARM_UP_EVENTS + events, moment
+        )
         peaks = {name: peak_rss_bytes(pid) for name, pid in pids.items()}
         families = _families(settings)
     seconds = arrived - began
@@ -133,12 +136,24 @@ def wait_until_opened(settings: Settings, processes: dict[str, Running]) -> None
         )
 
 
-def when_arrived(settings: Settings, events: int, moment: Callable[[], _T]) -> _T:
-    """The moment from which on all was there; returns when no stage has anything left to do."""
+def when_arrived(
+    settings: Settings, processes: Collection[Running], events: int, moment: Callable[[], _T]
+) -> _T:
+    """
+    The moment from which on all was there; returns when no stage has anything left to do.
+
+    Raises:
+        ChildProcessError: one of *processes* ended before.
+    """
     with connect(settings, settings.clickhouse.database) as client:
+
+        def have_arrived() -> bool:
+            check_alive(processes)
+            return are_there(client, events)
+
         while True:
             wait_until(
-                lambda: are_there(client, events),
+                have_arrived,
                 seconds=_PATIENCE_SECONDS,
                 what="all events arrive",
                 every=_POLL_SECONDS,

@@ -129,8 +129,8 @@ def test_a_document_changes_only_where_something_was_measured() -> None:
 
     end = "<!-- /measured -->\n"
     text = f"a\n\n<!-- measured: one -->\n{end}\n<!-- measured: two -->\n\nold\n\n{end}\nb\n"
-    facts: Row = {"command": "c", "commit": "1", "date": "2026", "cpus": 2, "model": "m"}
-    facts = {**facts, "memory_mb": 2048, "python": "3.11.2", "load_1m": 0.5}
+    machine: Row = {"cpus": 2, "model": "m", "memory_mb": 2048, "python": "3.11.2", "load_1m": 0.5}
+    facts: Row = {"command": "c", "commit": "1", "date": "2026", **machine}
     kept = Kept(facts, [Section("T", "n.", [{"w": "a"}])])
     measurements = [Measurement(name, lambda _: ()) for name in ("one", "two")]
 
@@ -179,6 +179,26 @@ def test_what_was_measured_says_where_and_of_what(tmp_path: Path) -> None:
     assert float(measured["together_us"]) > 0
     assert "benchmarks organisation --quick" in measured["command"]
     assert (tmp_path / "kept" / "organisation.svg").read_text().startswith("<?xml")
+
+
+def test_a_process_that_ended_is_told_with_the_end_of_its_log(tmp_path: Path) -> None:
+    from benchmarks.rig import Running, check_alive
+
+    from customeros.runtime.stack.processes import Spec
+
+    log = tmp_path / "broken.log"
+    log.write_text("the disk is full\n")
+    with (
+        subprocess.Popen(["sh", "-c", "exit 7"]) as ended,
+        subprocess.Popen(["sleep", "60"]) as lives,
+    ):
+        ended.wait()
+        alive = Running(Spec("well", ("sleep",)), lives.pid, lives, log)
+        check_alive([alive])
+        gone = alive._replace(spec=Spec("broken", ("sh",)), child=ended)
+        with pytest.raises(ChildProcessError, match=r"broken ended \(7\): the disk is full"):
+            check_alive([alive, gone])
+        lives.kill()
 
 
 def test_the_traffic_is_the_same_for_every_run() -> None:

@@ -127,26 +127,37 @@ def test_what_comes_soon_after_a_request_began_goes_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """And who comes when nothing was sent before waits for nobody."""
-    apart = 0.2
+    apart, sleep = 3_600.0, asyncio.sleep
     monkeypatch.setattr("customeros.connectors.outbox._APART_SECONDS", apart)
     producer = _Producer()
+    waits: list[float] = []
+    hour_over = asyncio.Event()
 
-    async def scenario() -> float:
+    async def slept(seconds: float) -> None:
+        if seconds > 0:
+            waits.append(seconds)
+            await hour_over.wait()
+        await sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", slept)
+
+    async def scenario() -> None:
         outbox = Outbox(producer, partitions=1)
-        began = asyncio.get_running_loop().time()
         await outbox.put([Record("t", b"k", b"0")])
         assert len(producer.kept[TopicPartition("t", 0)]) == 1
         second = outbox.put([Record("t", b"k", b"1")])
         for _ in range(10):
             await asyncio.sleep(0)
-        await asyncio.gather(second, outbox.put([Record("t", b"k", b"2")]))
-        return asyncio.get_running_loop().time() - began
+        third = outbox.put([Record("t", b"k", b"2")])
+        hour_over.set()
+        await asyncio.gather(second, third)
 
-    took = asyncio.run(scenario())
+    asyncio.run(scenario())
 
     (batches,) = producer.kept.values()
     assert [[value for _, value in batch] for batch in batches] == [[b"0"], [b"1", b"2"]]
-    assert took >= apart
+    assert len(waits) == 1
+    assert apart / 2 < waits[0] <= apart
 
 
 @pytest.mark.parametrize("per_call", [1, 7])
